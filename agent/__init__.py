@@ -1,0 +1,1 @@
+"""The agent at the polling station: measure -> judge -> decide -> route -> report."""

@@ -1,0 +1,1 @@
+"""The centre: collects what stations report, stores it, shows it."""

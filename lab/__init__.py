@@ -1,0 +1,1 @@
+"""Virtual polling stations in network namespaces; a tool, not shipped in the wheel."""

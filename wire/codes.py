@@ -1,0 +1,141 @@
+"""The codes of trouble and of news: what each means, how bad it is, and what to do, in two languages.
+
+Stable: a code is never given another meaning. docs/operating.md is generated from this table (make docs).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    code: str
+    severity: Severity
+    meaning_id: str
+    meaning_en: str
+    action_id: str
+    action_en: str
+
+
+_TABLE = (
+    Code(
+        "UPLINK_UP",
+        Severity.INFO,
+        "Jalur terbukti baik",
+        "The uplink has proven good",
+        "Tidak perlu tindakan.",
+        "Nothing to do.",
+    ),
+    Code(
+        "UPLINK_POOR",
+        Severity.WARNING,
+        "Jalur terganggu: banyak paket hilang",
+        "The uplink is poor: many packets are lost",
+        "Beri tahu operator bila lebih dari sepuluh menit.",
+        "Tell the operator if it lasts more than ten minutes.",
+    ),
+    Code(
+        "UPLINK_DEAD",
+        Severity.CRITICAL,
+        "Jalur mati: tidak ada jawaban di balik perangkat pertama, atau kabel lepas",
+        "The uplink is dead: nothing answers behind the first hop, or the cable is out",
+        "Periksa kabel dan daya modem; bila baik, hubungi operator jalur ini.",
+        "Check the cable and the modem's power; if they are good, call this uplink's operator.",
+    ),
+    Code(
+        "TRAFFIC_MOVED",
+        Severity.WARNING,
+        "Lalu lintas dipindahkan ke jalur lain",
+        "Traffic was moved to another uplink",
+        "Tidak perlu tindakan di TPS; lihat sebabnya pada fakta sebelumnya.",
+        "Nothing to do at the station; the fact before this one has the reason.",
+    ),
+    Code(
+        "NO_UPLINK",
+        Severity.CRITICAL,
+        "Semua jalur mati; rute dibiarkan seperti semula",
+        "Every uplink is dead; the routes are left as they were",
+        "Kirim hasil dari tempat lain bila mendesak; hubungi operator.",
+        "Send the results from another place if it is urgent; call the operators.",
+    ),
+    Code(
+        "GATEWAY_CHANGED",
+        Severity.INFO,
+        "Gerbang (gateway) jalur berubah dan diikuti",
+        "The uplink's gateway changed and was followed",
+        "Tidak perlu tindakan.",
+        "Nothing to do.",
+    ),
+    Code(
+        "ROUTES_REPAIRED",
+        Severity.WARNING,
+        "Program lain mengubah rute kami; sudah diperbaiki",
+        "Another program changed our routes; they were repaired",
+        "Cari program yang mengatur jaringan di perangkat ini.",
+        "Look for the program that manages the network on this device.",
+    ),
+    Code(
+        "ROUTES_REFUSED",
+        Severity.CRITICAL,
+        "Kernel menolak rute kami",
+        "The kernel refused our routes",
+        "Periksa log agen; mulai ulang perangkat bila tidak pulih.",
+        "Read the agent's log; restart the device if it does not recover.",
+    ),
+    Code(
+        "OVERRIDE_SET",
+        Severity.INFO,
+        "Petugas memilih jalur sendiri",
+        "An operator chose the uplink by hand",
+        "Kembalikan dengan `siaga-agent auto` bila selesai.",
+        "Give it back with `siaga-agent auto` when done.",
+    ),
+    Code(
+        "OVERRIDE_ENDED",
+        Severity.INFO,
+        "Pilihan petugas berakhir; agen memutuskan kembali",
+        "The operator's choice ended; the agent decides again",
+        "Tidak perlu tindakan.",
+        "Nothing to do.",
+    ),
+    Code(
+        "AGENT_STARTED",
+        Severity.INFO,
+        "Agen mulai bekerja",
+        "The agent started",
+        "Tidak perlu tindakan; bila sering berulang, periksa daya.",
+        "Nothing to do; if it repeats often, check the power.",
+    ),
+    Code(
+        "AGENT_STOPPED",
+        Severity.WARNING,
+        "Agen dihentikan dengan sengaja",
+        "The agent was stopped on purpose",
+        "Jalankan kembali: `systemctl start siaga-agent`.",
+        "Start it again: `systemctl start siaga-agent`.",
+    ),
+    Code(
+        "SPOOL_RESET",
+        Severity.WARNING,
+        "Catatan di kartu rusak dan disisihkan; penomoran dimulai baru",
+        "The records on the card were damaged and set aside; numbering began anew",
+        "Ganti kartu SD sebelum hari pemungutan suara.",
+        "Replace the SD card before election day.",
+    ),
+    Code(
+        "RECORDS_DROPPED",
+        Severity.WARNING,
+        "Catatan tertua dibuang karena tempat penuh",
+        "The oldest records were dropped because the space was full",
+        "Pulihkan sambungan ke pusat.",
+        "Restore the connection to the centre.",
+    ),
+)
+
+CODES: dict[str, Code] = {code.code: code for code in _TABLE}

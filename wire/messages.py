@@ -1,0 +1,169 @@
+"""The messages: one frozen type each, and how they become bytes.
+
+A reader ignores fields it does not know, so that an older centre reads a newer agent.
+A field is never renamed or given another meaning; golden files in tests/wire/golden hold this.
+"""
+
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+
+VERSION = 1
+LARGEST_BYTES = 64 * 1024  # a broker drops the connection of who sends more than it takes; all take this
+
+
+class BadMessage(Exception):
+    """A peer's mess: count it, drop it, go on."""
+
+
+class Health(StrEnum):
+    """What is thought of an uplink."""
+
+    UP = "up"
+    POOR = "poor"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """When something was so, by a board that may have no clock."""
+
+    boot: str
+    """Changes each time the agent starts."""
+    uptime_s: float
+    """Seconds since the agent started; the order of things within one boot."""
+    wall_s: float
+    """What the board's clock said, seconds since 1970. A label, never evidence."""
+    synced: bool
+    """Whether that clock was synchronised."""
+
+
+class Active(msgspec.Struct, frozen=True):
+    """The uplink that carries traffic, for each family; None when there is none."""
+
+    ipv4: str | None = None
+    ipv6: str | None = None
+
+
+class UplinkState(msgspec.Struct, frozen=True):
+    """One uplink as the agent sees it now."""
+
+    name: str
+    interface: str
+    kind: str
+    health: Health
+    since_s: float
+    """How long it has had this health."""
+    carries_traffic: bool
+    operator: str | None = None
+    rtt_ms: float | None = None
+    loss: float | None = None
+    """A fraction of the echoes that were really sent; None when none was."""
+
+
+class State(msgspec.Struct, frozen=True, tag="state"):
+    """How the station is now. Retained: birth, each change, each minute; the last will is one with online=False."""
+
+    station: str
+    session: str
+    """One MQTT connection. A will whose session is not the newest one says nothing."""
+    online: bool
+    agent: str
+    """Version of the agent."""
+    stamp: Stamp
+    active: Active = Active()
+    uplinks: tuple[UplinkState, ...] = ()
+    v: int = VERSION
+
+
+class Fact(msgspec.Struct, frozen=True, tag="fact"):
+    """Something became true. One value: a log line, a message, a row of history, and what tickets come from."""
+
+    code: str
+    """A code of wire/codes.py."""
+    uplink: str | None = None
+    before: str | None = None
+    after: str | None = None
+    evidence: dict[str, float | str | None] = {}
+
+
+class UplinkSummary(msgspec.Struct, frozen=True):
+    """What one uplink's echoes did in the span of a summary."""
+
+    name: str
+    health: Health
+    sent: int
+    answered: int
+    lost: int
+    late: int
+    """Answered after it had been counted as lost; not counted in `lost`."""
+    not_sent: int
+    """Could not be sent; says nothing about loss on the path."""
+    rtt_min_ms: float | None = None
+    rtt_p50_ms: float | None = None
+    rtt_p95_ms: float | None = None
+    rtt_p99_ms: float | None = None
+    rtt_max_ms: float | None = None
+
+
+class Summary(msgspec.Struct, frozen=True, tag="sum"):
+    """A span of measurement, usually one minute."""
+
+    span_s: float
+    active: Active
+    uplinks: tuple[UplinkSummary, ...]
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One numbered line of a station's history; (station, epoch, seq) is its identity."""
+
+    epoch: str
+    """Changes only when the station's spool began anew."""
+    seq: int
+    """1, 2, 3 … within the epoch."""
+    stamp: Stamp
+    body: Fact | Summary
+
+
+class Delivery(msgspec.Struct, frozen=True, tag="delivery"):
+    """Records on their way to the centre, oldest first. Kinds `fact` and `sum` carry one, `log` carries many."""
+
+    station: str
+    oldest: int
+    """The lowest seq of this epoch that the station still holds: what is older will never come."""
+    records: tuple[Record, ...]
+    v: int = VERSION
+
+
+class Stored(msgspec.Struct, frozen=True, tag="stored"):
+    """The centre's word: every record of this epoch up to seq is in its store, or will never come."""
+
+    epoch: str
+    seq: int
+    v: int = VERSION
+
+
+M = TypeVar("M", State, Delivery, Stored)
+
+
+def encode(message: State | Delivery | Stored | Record) -> bytes:
+    return msgspec.json.encode(message)
+
+
+def decode(data: bytes, kind: type[M]) -> M:
+    """Bytes to a message of this kind; raises BadMessage with the reason."""
+    if len(data) > LARGEST_BYTES:
+        raise BadMessage(f"{len(data)} bytes; at most {LARGEST_BYTES} are taken")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, RecursionError) as why:
+        raise BadMessage(f"not a {kind.__name__}: {why}") from None
+
+
+def decode_record(data: bytes) -> Record:
+    """A record as the spool keeps it; raises BadMessage."""
+    try:
+        return msgspec.json.decode(data, type=Record)
+    except msgspec.DecodeError as why:
+        raise BadMessage(f"not a Record: {why}") from None
