@@ -1,1 +1,1 @@
-"""Virtual polling stations in network namespaces; a tool, not shipped in the wheel."""
+"""Virtual polling stations in network namespaces, with real packets and weather on every link."""
