@@ -77,6 +77,10 @@ class State(msgspec.Struct, frozen=True, tag="state"):
     v: int = VERSION
 
 
+Evidence = dict[str, float | str | None]
+"""What a fact rests on: names with units, and plain values."""
+
+
 class Fact(msgspec.Struct, frozen=True, tag="fact"):
     """Something became true. One value: a log line, a message, a row of history, and what tickets come from."""
 
@@ -85,7 +89,7 @@ class Fact(msgspec.Struct, frozen=True, tag="fact"):
     uplink: str | None = None
     before: str | None = None
     after: str | None = None
-    evidence: dict[str, float | str | None] = {}
+    evidence: Evidence = {}
 
 
 class UplinkSummary(msgspec.Struct, frozen=True):

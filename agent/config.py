@@ -1,0 +1,187 @@
+"""YAML in, settings out; every refusal names key, value and reason."""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from agent.core.station import Centre, Lan, Station, Uplink
+from wire.topics import is_station
+
+DEFAULT_PATH = Path("/etc/siaga/agent.yaml")
+INTERFACE_BYTES = 15  # the kernel's IFNAMSIZ less the closing zero
+NAME_BYTES = 32  # it stands in topics, tables and on cards
+UPLINKS_AT_MOST = 16  # each has a table and a mark of its own; the mark is one byte
+
+
+class ConfigError(Exception):
+    """The operator's mistakes, one line each."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+def load(path: Path) -> Station:
+    """Read and check the file; raises ConfigError with every mistake found."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as why:
+        reason = why.strerror if isinstance(why, OSError) else "it is not UTF-8 text"
+        raise ConfigError([f"{path}: cannot be read: {reason}"]) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "agent.yaml") -> Station:
+    """Check the text of a configuration; raises ConfigError with every mistake found."""
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as why:
+        mark = getattr(why, "problem_mark", None)
+        where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError([f"{name}:{where} not YAML: {getattr(why, 'problem', None) or why}"]) from None
+    form = _Form()
+    station = form.struct(value, Station, "")
+    if isinstance(station, Station):
+        form.mistakes += _disagreements(station)
+    if form.mistakes or not isinstance(station, Station):
+        raise ConfigError([f"{name}: {mistake}" for mistake in form.mistakes])
+    return station
+
+
+@dataclass
+class _Form:
+    """Fills structs field by field, so that one mistake does not hide the next."""
+
+    mistakes: list[str] = field(default_factory=list)
+
+    def struct(self, value: Any, kind: type[msgspec.Struct], path: str) -> msgspec.Struct | None:
+        if not isinstance(value, dict):
+            self.refuse(path or "the file", value, f"must be a mapping with the keys of {kind.__name__.lower()}")
+            return None
+        before = len(self.mistakes)
+        fields = {item.name: item for item in msgspec.structs.fields(kind)}
+        for key in value:
+            if key not in fields:
+                self.refuse(_join(path, key), value[key], f"no such key; known are {', '.join(fields)}")
+        filled = {}
+        for key, item in fields.items():
+            if key in value:
+                filled[key] = self.item(value[key], item.type, _join(path, key))
+            elif item.required:
+                self.mistakes.append(f"{_join(path, key)} is missing")
+        return kind(**filled) if len(self.mistakes) == before else None
+
+    def item(self, value: Any, kind: Any, path: str) -> Any:
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return self.struct(value, kind, path)
+        if kind == tuple[Uplink, ...] and isinstance(value, list):
+            return tuple(self.struct(each, Uplink, f"{path}[{n}]") for n, each in enumerate(value))
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as why:
+            self.refuse(path, value, str(why))
+            return None
+
+    def refuse(self, path: str, value: Any, reason: str) -> None:
+        self.mistakes.append(f"{path} = {_short(value)}: {reason}")
+
+
+def _disagreements(station: Station) -> list[str]:
+    """What only shows when fields are looked at together or by their meaning."""
+    return [
+        *_station_mistakes(station),
+        *_uplink_mistakes(station.uplinks),
+        *_lan_mistakes(station.lan, station.uplinks),
+        *_centre_mistakes(station.centre),
+    ]
+
+
+def _station_mistakes(station: Station) -> list[str]:
+    found = []
+    if not is_station(station.station):
+        found.append(f'station = "{station.station}": must be 13 digits: village code (10) and TPS number (3)')
+    if not station.targets:
+        found.append("targets = []: at least one address that answers echoes is needed")
+    for n, target in enumerate(station.targets):
+        if not _is_address(target):
+            found.append(f'targets[{n}] = "{target}": is not an IP address')
+        elif target in station.targets[:n]:
+            found.append(f'targets[{n}] = "{target}": is there twice; one target twice is one vote')
+    if not Path(station.state_dir).is_absolute():
+        found.append(f'state_dir = "{station.state_dir}": must be an absolute path')
+    return found
+
+
+def _uplink_mistakes(uplinks: tuple[Uplink, ...]) -> list[str]:
+    found = []
+    if not 1 <= len(uplinks) <= UPLINKS_AT_MOST:
+        found.append(f"uplinks: {len(uplinks)} given; 1 to {UPLINKS_AT_MOST} are possible")
+    for n, uplink in enumerate(uplinks):
+        path = f"uplinks[{n}]"
+        if not _is_name(uplink.name):
+            found.append(
+                f'{path}.name = "{uplink.name}": 1 to {NAME_BYTES} of the characters a-z, 0-9 and - are possible'
+            )
+        if not _is_interface(uplink.interface):
+            found.append(f'{path}.interface = "{uplink.interface}": is not a name the kernel takes')
+        if uplink.gateway != "auto" and not _is_address(uplink.gateway):
+            found.append(f'{path}.gateway = "{uplink.gateway}": must be auto or an IP address')
+        if uplink.metered and uplink.metered.mb_per_month <= 0:
+            found.append(f"{path}.metered.mb_per_month = {uplink.metered.mb_per_month}: must be above 0")
+        for key in ("name", "interface"):
+            value = getattr(uplink, key)
+            if value in (getattr(other, key) for other in uplinks[:n]):
+                found.append(f'{path}.{key} = "{value}": another uplink has it already')
+    return found
+
+
+def _lan_mistakes(lan: Lan, uplinks: tuple[Uplink, ...]) -> list[str]:
+    found = []
+    for n, interface in enumerate(lan.interfaces):
+        if not _is_interface(interface):
+            found.append(f'lan.interfaces[{n}] = "{interface}": is not a name the kernel takes')
+        elif interface in (uplink.interface for uplink in uplinks):
+            found.append(f'lan.interfaces[{n}] = "{interface}": is an uplink; an interface cannot be both')
+    if lan.nat == "managed" and not lan.interfaces:
+        found.append("lan.nat = managed: needs lan.interfaces, or there is nobody to masquerade")
+    return found
+
+
+def _centre_mistakes(centre: Centre) -> list[str]:
+    try:
+        url = urlsplit(centre.broker)
+        good = url.scheme == "mqtt" and bool(url.hostname) and url.path in ("", "/") and (url.port or 1) > 0
+    except ValueError:
+        good = False
+    return [] if good else [f'centre.broker = "{centre.broker}": must be mqtt://host or mqtt://host:port']
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= NAME_BYTES and all(c in "abcdefghijklmnopqrstuvwxyz0123456789-" for c in text)
+
+
+def _is_interface(text: str) -> bool:
+    short = 0 < len(text.encode()) <= INTERFACE_BYTES and text not in (".", "..")
+    return short and not any(c.isspace() or c in '/:"' or not c.isprintable() for c in text)
+
+
+def _join(path: str, key: object) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+def _short(value: object) -> str:
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…"

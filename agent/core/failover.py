@@ -1,0 +1,257 @@
+"""The five steps in order: measure -> judge -> decide -> route -> report. An event and the time in, effects out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agent.core.decide import STAY_S, Candidate, choose
+from agent.core.events import (
+    EchoNotSent,
+    EchoReturned,
+    Effect,
+    Event,
+    KernelSeen,
+    OverrideAsked,
+    OverrideEnded,
+    RoutesRefused,
+    RoutesRepaired,
+    SendEchoes,
+    SetRoutes,
+    ShowState,
+    SpoolChanged,
+    Stopping,
+    Tick,
+)
+from agent.core.judge import LIMITS, Judge, Verdict
+from agent.core.measure import PACE, Echoes
+from agent.core.report import SUMMARY_EVERY_S
+from agent.core.routes import Link, Wish, wish, with_configured_gateway
+from agent.core.station import Family, Station, Uplink
+from wire.messages import Active, Evidence, Fact, Health, Summary, UplinkState
+
+REPEAT_S = 60  # the same trouble with the routes is told once in this time
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One uplink: what is known of it, and who measures and judges it."""
+
+    uplink: Uplink
+    link: Link
+    echoes: Echoes
+    judge: Judge
+
+    @property
+    def trouble(self) -> str | None:
+        if not self.link.carrier:
+            return "no carrier" if self.link.index else "no such interface"
+        return None if self.link.gateways else "no gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class _Override:
+    uplink: str
+    until: float | None
+
+
+class Failover:
+    """`handle` may be called with any event at any time; `wake_at` names the next moment that needs a Tick.
+
+    Health is judged on Tick and KernelSeen only: after a stall every answer that was waiting has been handled before
+    the Tick is, so that our own delay is never read as a link's silence.
+    """
+
+    def __init__(self, station: Station, now: float) -> None:
+        self.station = station
+        self._watched = {
+            uplink.name: _Watched(
+                uplink,
+                Link(uplink.interface),
+                Echoes(station.targets, PACE[uplink.kind], now),
+                Judge(LIMITS[uplink.kind], now),
+            )
+            for uplink in station.uplinks
+        }
+        self._active: dict[Family, str | None] = dict.fromkeys(Family)
+        self._moved_at: dict[Family, float] = dict.fromkeys(Family, now - STAY_S)
+        self._override: _Override | None = None
+        self._wish: Wish | None = None
+        self._seen = False
+        self._all_dead = False
+        self._told_at: dict[str, float] = {}
+        self._summary_at = now + SUMMARY_EVERY_S
+        self._summary_from = now
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        match event:
+            case EchoReturned(uplink, seq, target, rtt_s):
+                self._watched[uplink].echoes.returned(seq, target, rtt_s)
+                return []
+            case EchoNotSent(uplink, seq, target, _):
+                self._watched[uplink].echoes.not_sent(seq, target)
+                return []
+            case RoutesRepaired(what):
+                return self._once("ROUTES_REPAIRED", {"what": what}, now)
+            case RoutesRefused(why):
+                return self._once("ROUTES_REFUSED", {"why": why}, now)
+            case SpoolChanged(code, evidence):
+                return [Fact(code, evidence=evidence)]
+            case Stopping():
+                return [Fact("AGENT_STOPPED"), *self._summarise(now)]
+            case KernelSeen() | OverrideAsked() | OverrideEnded() | Tick():
+                facts = list(self._take(event, now))
+                facts += [*self._expire_override(now), *self._judge(now), *self._decide(now)]
+                state = [self.state(now)] if facts or now >= self._summary_at else []
+                return [*self._route(), *facts, *self._measure(now), *self._report(now), *state]
+
+    def wake_at(self) -> float:
+        """The next moment at which something is due: an echo, a verdict by silence, a summary, an override's end."""
+        moments = [self._summary_at]
+        for watched in self._watched.values():
+            moments += [watched.echoes.wake_at(), *self._silence_ends(watched)]
+        if self._override and self._override.until is not None:
+            moments.append(self._override.until)
+        return min(moments)
+
+    def state(self, now: float) -> ShowState:
+        carrying = set(self._active.values())
+        return ShowState(
+            self._active_now(),
+            tuple(
+                UplinkState(
+                    name=name,
+                    interface=watched.uplink.interface,
+                    kind=watched.uplink.kind,
+                    operator=watched.uplink.operator,
+                    health=watched.judge.health,
+                    since_s=round(now - watched.judge.since, 1),
+                    rtt_ms=(sample := watched.echoes.sample(now)).rtt_ms,
+                    loss=sample.loss,
+                    carries_traffic=name in carrying,
+                )
+                for name, watched in self._watched.items()
+            ),
+        )
+
+    # measure
+
+    def _measure(self, now: float) -> Iterator[SendEchoes]:
+        for name, watched in self._watched.items():
+            if watched.trouble is not None:
+                watched.echoes.skip(now)
+            elif (seq := watched.echoes.due(now)) is not None:
+                yield SendEchoes(name, seq, self.station.targets)
+
+    # judge
+
+    def _judge(self, now: float) -> Iterator[Fact]:
+        if not self._seen:
+            return
+        for name, watched in self._watched.items():
+            for outcome in watched.echoes.settle(now):
+                watched.judge.settle(outcome)
+            verdict = watched.judge.judge(watched.trouble, watched.echoes.silence_s(now), now)
+            if verdict is not None:
+                yield self._verdict_fact(name, verdict, now)
+
+    def _verdict_fact(self, name: str, verdict: Verdict, now: float) -> Fact:
+        sample = self._watched[name].echoes.sample(now)
+        evidence = {**verdict.evidence, "rtt_ms": sample.rtt_ms, "loss": sample.loss}
+        return Fact(f"UPLINK_{verdict.after.upper()}", name, verdict.before, verdict.after, evidence)
+
+    def _silence_ends(self, watched: _Watched) -> Iterator[float]:
+        if watched.judge.health is not Health.DEAD and (since := watched.echoes.unanswered_since) is not None:
+            yield since + watched.judge.limits.dead_after_s
+
+    # decide
+
+    def _decide(self, now: float) -> Iterator[Fact]:
+        if not self._seen:
+            return
+        for family in Family:
+            before = self._active[family]
+            candidates = tuple(
+                Candidate(name, watched.judge.health, watched.judge.answers)
+                for name, watched in self._watched.items()
+                if watched.link.has(family)
+            )
+            override = self._override.uplink if self._override else None
+            choice = choose(candidates, before, override, self._moved_at[family], now)
+            if choice.uplink != before:
+                self._active[family], self._moved_at[family] = choice.uplink, now
+                evidence: Evidence = {"family": family, "reason": choice.reason}
+                yield Fact("TRAFFIC_MOVED", choice.uplink, before, choice.uplink, evidence)
+        yield from self._notice_all_dead()
+
+    def _notice_all_dead(self) -> Iterator[Fact]:
+        all_dead = all(watched.judge.health is Health.DEAD for watched in self._watched.values())
+        if all_dead and not self._all_dead:
+            yield Fact("NO_UPLINK")
+        self._all_dead = all_dead
+
+    # route
+
+    def _route(self) -> list[Effect]:
+        if not self._seen:
+            return []
+        links = tuple(watched.link for watched in self._watched.values())
+        wanted = wish(self.station, links, self._active_now())
+        if wanted == self._wish:
+            return []
+        self._wish = wanted
+        return [SetRoutes(wanted)]
+
+    # report
+
+    def _report(self, now: float) -> list[Effect]:
+        return self._summarise(now) if now >= self._summary_at else []
+
+    def _summarise(self, now: float) -> list[Effect]:
+        uplinks = tuple(watched.echoes.summary(name, watched.judge.health) for name, watched in self._watched.items())
+        summary = Summary(round(now - self._summary_from, 1), self._active_now(), uplinks)
+        self._summary_from, self._summary_at = now, now + SUMMARY_EVERY_S
+        return [summary]
+
+    def _once(self, code: str, evidence: Evidence, now: float) -> list[Effect]:
+        if now < self._told_at.get(code, now - REPEAT_S) + REPEAT_S:
+            return []
+        self._told_at[code] = now
+        return [Fact(code, evidence=evidence)]
+
+    # what was heard
+
+    def _take(self, event: KernelSeen | OverrideAsked | OverrideEnded | Tick, now: float) -> Iterator[Fact]:
+        match event:
+            case KernelSeen():
+                yield from self._see(event)
+            case OverrideAsked(uplink, for_s):
+                self._override = _Override(uplink, None if for_s is None else now + for_s)
+                yield Fact("OVERRIDE_SET", uplink, evidence={"for_s": for_s})
+            case OverrideEnded() if self._override:
+                self._override = None
+                yield Fact("OVERRIDE_ENDED", evidence={"reason": "an operator ended it"})
+
+    def _see(self, picture: KernelSeen) -> Iterator[Fact]:
+        for watched, seen in zip(self._watched.values(), picture.links, strict=True):
+            link = with_configured_gateway(seen, watched.uplink)
+            for family in Family:
+                before, after = watched.link.gateway_of(family), link.gateway_of(family)
+                if self._seen and before and after and before != after:
+                    yield Fact("GATEWAY_CHANGED", watched.uplink.name, before, after)
+            watched.link = link
+        if not self._seen:
+            self._adopt(picture)
+        self._seen = True
+
+    def _adopt(self, picture: KernelSeen) -> None:
+        """What an earlier run decided stays in force until there is a reason to change it."""
+        names = {watched.uplink.interface: name for name, watched in self._watched.items()}
+        for family, interface in picture.active:
+            self._active[family] = names.get(interface)
+
+    def _expire_override(self, now: float) -> Iterator[Fact]:
+        if self._override and self._override.until is not None and now >= self._override.until:
+            self._override = None
+            yield Fact("OVERRIDE_ENDED", evidence={"reason": "its time is over"})
+
+    def _active_now(self) -> Active:
+        return Active(self._active[Family.IPV4], self._active[Family.IPV6])

@@ -1,0 +1,82 @@
+"""The station as its operator described it: uplinks in order of preference, LAN, targets, centre."""
+
+from enum import StrEnum
+from ipaddress import ip_address
+
+import msgspec
+
+
+class Family(StrEnum):
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+def family_of(address: str) -> Family:
+    """The family of a literal address; raises ValueError."""
+    return Family.IPV4 if ip_address(address).version == 4 else Family.IPV6
+
+
+class Kind(StrEnum):
+    """What carries the uplink; it sets the first expectation, until the uplink has a history of its own."""
+
+    FIBRE = "fibre"
+    LTE = "lte"
+    LEO = "leo"
+    GEO = "geo"
+
+
+class Nat(StrEnum):
+    MANAGED = "managed"  # we masquerade the LAN
+    EXTERNAL = "external"  # somebody else does, or nobody must
+
+
+class Metered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    mb_per_month: float
+
+
+class Guarantee(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the contract promises."""
+
+    down_mbps: float | None = None
+    up_mbps: float | None = None
+    rtt_ms: float | None = None
+    loss: float | None = None
+    availability: float | None = None
+
+
+class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    interface: str
+    kind: Kind
+    operator: str | None = None
+    contract: str | None = None
+    shared_fate: str | None = None
+    payer: str | None = None
+    gateway: str = "auto"
+    """A literal address, or `auto`: what DHCP or the network manager put into the main table."""
+    metered: Metered | None = None
+    guarantee: Guarantee | None = None
+
+
+class Lan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    interfaces: tuple[str, ...] = ()
+    nat: Nat = Nat.EXTERNAL
+
+
+class Centre(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    broker: str
+    """mqtt://host[:port]"""
+
+
+class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    station: str
+    """Thirteen digits: village code (10) and polling station number (3)."""
+    uplinks: tuple[Uplink, ...]
+    targets: tuple[str, ...]
+    """Addresses that answer echoes; several, so that the death of one is not taken for the death of a link."""
+    centre: Centre
+    lan: Lan = Lan()
+    state_dir: str = "/var/lib/siaga"
+
+    def uplink(self, name: str) -> Uplink | None:
+        return next((uplink for uplink in self.uplinks if uplink.name == name), None)
