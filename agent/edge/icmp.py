@@ -1,0 +1,224 @@
+"""Sends echoes through one uplink only and times them by the kernel's own send and receive stamps.
+
+RAW sockets (CAP_NET_RAW) bound to the device; a socket per uplink and family, opened anew when the device returns with
+another index. RTT is receive stamp less send stamp, so that a busy interpreter does not lengthen it (SO_TIMESTAMPING,
+Documentation/networking/timestamping.rst).
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agent.core.events import EchoNotSent, EchoReturned, Event, SendEchoes
+from agent.core.measure import REMEMBERED_S
+from agent.core.station import Family, Station, family_of
+
+log = logging.getLogger(__name__)
+
+SO_TIMESTAMPING = 37
+SOFTWARE_STAMPS = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 7 | 1 << 11  # TX, RX, report software; number them; without payload
+SCM_TIMESTAMPING = SO_TIMESTAMPING
+IP_RECVERR, IPV6_RECVERR = 11, 25
+ORIGIN_TIMESTAMPING = 4
+ICMP_FILTER, ICMPV6_FILTER = 1, 1
+ECHO_REQUEST = {Family.IPV4: 8, Family.IPV6: 128}
+ECHO_REPLY = {Family.IPV4: 0, Family.IPV6: 129}
+HEADER = struct.Struct("!BBHHH")
+PAYLOAD = struct.Struct("!8sII")  # token of this run, round, number of the target: 24 bytes of ICMP in all
+CLOCK_SLACK_S = 0.001  # stamps are wall time; an RTT longer than monotonic time allows was bent by a clock step
+
+
+@dataclass(slots=True)
+class _Flight:
+    """One echo on its way."""
+
+    round: int
+    target: str
+    sent_at: float
+    sent_stamp_s: float | None = None
+
+
+@dataclass(slots=True)
+class _Line:
+    """One uplink's socket for one family."""
+
+    uplink: str
+    family: Family
+    socket: socket.socket
+    ident: int
+    stamps: int = 0
+    """How many packets the kernel has numbered on this socket."""
+    flights: dict[int, _Flight] = field(default_factory=dict)
+    """By the 16 bits of sequence on the wire."""
+    by_stamp: dict[int, _Flight] = field(default_factory=dict)
+
+
+class Prober:
+    """`send` is called from the loop and does not wait; what comes of it is emitted as events."""
+
+    def __init__(self, station: Station, emit: Callable[[Event], None]) -> None:
+        self._station = station
+        self._emit = emit
+        self._token = os.urandom(8)
+        self._next = 0
+        self._lines: dict[tuple[str, Family], _Line] = {}
+
+    def send(self, order: SendEchoes) -> None:
+        for target in order.targets:
+            try:
+                self._send(order.uplink, order.seq, target)
+            except OSError as why:
+                reason = errno.errorcode.get(why.errno or 0, str(why))
+                self._emit(EchoNotSent(order.uplink, order.seq, target, reason))
+                if why.errno in (errno.ENODEV, errno.ENXIO, errno.EBADF):
+                    self.forget(order.uplink)
+
+    def forget(self, uplink: str) -> None:
+        """Close this uplink's sockets; the next echo opens new ones, on the device as it then is."""
+        for family in Family:
+            line = self._lines.pop((uplink, family), None)
+            if line is not None:
+                asyncio.get_running_loop().remove_reader(line.socket)
+                line.socket.close()
+
+    def close(self) -> None:
+        for uplink in self._station.uplinks:
+            self.forget(uplink.name)
+
+    def _send(self, uplink: str, seq: int, target: str) -> None:
+        line = self._line(uplink, family_of(target))
+        now = time.monotonic()
+        self._next = (self._next + 1) & 0xFFFF
+        for number in [n for n, flight in line.flights.items() if flight.sent_at < now - REMEMBERED_S]:
+            del line.flights[number]
+        for number in [n for n, flight in line.by_stamp.items() if flight.sent_at < now - REMEMBERED_S]:
+            del line.by_stamp[number]
+        flight = _Flight(seq, target, now)
+        line.flights[self._next] = flight
+        line.by_stamp[line.stamps] = flight
+        payload = PAYLOAD.pack(self._token, seq & 0xFFFFFFFF, self._station.targets.index(target))
+        try:
+            line.socket.sendto(_request(line.family, line.ident, self._next, payload), (target, 0))
+        except OSError:
+            del line.flights[self._next], line.by_stamp[line.stamps]
+            raise
+        line.stamps = (line.stamps + 1) & 0xFFFFFFFF
+
+    def _line(self, uplink: str, family: Family) -> _Line:
+        found = self._lines.get((uplink, family))
+        if found is None:
+            settings = self._station.uplink(uplink)
+            assert settings is not None
+            ident = int.from_bytes(os.urandom(2))
+            found = _Line(uplink, family, _open(settings.interface, family), ident)
+            self._lines[uplink, family] = found
+            asyncio.get_running_loop().add_reader(found.socket, self._read, found)
+        return found
+
+    def _read(self, line: _Line) -> None:
+        """Send stamps first, then answers: an answer needs its echo's stamp."""
+        while (message := _receive(line.socket, socket.MSG_ERRQUEUE)) is not None:
+            _note_stamp(line, message[1])
+        while (message := _receive(line.socket, 0)) is not None:
+            self._take(line, *message)
+
+    def _take(self, line: _Line, packet: bytes, ancillary: list[tuple[int, int, bytes]], source: str) -> None:
+        now = time.monotonic()
+        icmp = packet[(packet[0] & 15) * 4 :] if line.family is Family.IPV4 and packet else packet
+        if len(icmp) < HEADER.size + PAYLOAD.size:
+            return
+        kind, _, _, ident, number = HEADER.unpack_from(icmp)
+        token, seq, _ = PAYLOAD.unpack_from(icmp, HEADER.size)
+        flight = line.flights.get(number)
+        ours = kind == ECHO_REPLY[line.family] and ident == line.ident and token == self._token
+        if not ours or flight is None or flight.target != source or flight.round & 0xFFFFFFFF != seq:
+            return
+        del line.flights[number]
+        rtt_s = longest_s = now - flight.sent_at
+        received_stamp_s = _stamp_s(ancillary)
+        if received_stamp_s is not None and flight.sent_stamp_s is not None:
+            stamped_s = received_stamp_s - flight.sent_stamp_s
+            if 0 <= stamped_s <= longest_s + CLOCK_SLACK_S:
+                rtt_s = stamped_s
+        self._emit(EchoReturned(line.uplink, flight.round, flight.target, rtt_s))
+
+
+def may_probe() -> bool:
+    """Whether this process may open the sockets that echoes need."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
+    except PermissionError:
+        return False
+    return True
+
+
+def _open(device: str, family: Family) -> socket.socket:
+    """A non-blocking RAW socket that leaves by this device only and hears echo replies only. Raises OSError."""
+    if family is Family.IPV4:
+        opened = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMP)
+    else:
+        opened = socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMPV6)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+        opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, SOFTWARE_STAMPS)
+        if family is Family.IPV4:
+            opened.setsockopt(socket.SOL_RAW, ICMP_FILTER, struct.pack("@I", ~(1 << ECHO_REPLY[family]) & 0xFFFFFFFF))
+        else:
+            blocked = [0xFFFFFFFF] * 8
+            blocked[ECHO_REPLY[family] // 32] ^= 1 << ECHO_REPLY[family] % 32
+            opened.setsockopt(socket.IPPROTO_ICMPV6, ICMPV6_FILTER, struct.pack("@8I", *blocked))
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _request(family: Family, ident: int, number: int, payload: bytes) -> bytes:
+    """The kernel fills in ICMPv6's checksum, not ICMP's."""
+    header = HEADER.pack(ECHO_REQUEST[family], 0, 0, ident, number)
+    if family is Family.IPV6:
+        return header + payload
+    return HEADER.pack(ECHO_REQUEST[family], 0, checksum(header + payload), ident, number) + payload
+
+
+def checksum(data: bytes) -> int:
+    """RFC 1071; data of even length."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def _receive(line: socket.socket, flags: int) -> tuple[bytes, list[tuple[int, int, bytes]], str] | None:
+    try:
+        data, ancillary, _, source = line.recvmsg(2048, 512, flags)
+    except BlockingIOError:
+        return None
+    except OSError as why:  # an error of the path that was waiting on the socket; the silence will tell
+        log.debug("%s", why)
+        return b"", [], ""
+    return data, ancillary, source[0] if source else ""
+
+
+def _note_stamp(line: _Line, ancillary: list[tuple[int, int, bytes]]) -> None:
+    """The kernel returns each packet's send stamp on the error queue, with the packet's number."""
+    stamp_s = _stamp_s(ancillary)
+    for level, kind, data in ancillary:
+        if (level, kind) in ((socket.SOL_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
+            _, origin, _, _, _, _, number = struct.unpack_from("@IBBBBII", data)
+            flight = line.by_stamp.pop(number, None) if origin == ORIGIN_TIMESTAMPING else None
+            if flight is not None:
+                flight.sent_stamp_s = stamp_s
+
+
+def _stamp_s(ancillary: list[tuple[int, int, bytes]]) -> float | None:
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == SCM_TIMESTAMPING:
+            seconds, nanoseconds = struct.unpack_from("@qq", data)
+            return float(seconds + nanoseconds * 1e-9) if seconds else None
+    return None

@@ -1,0 +1,58 @@
+"""Kernel switches: set what forwarding needs, remember what was there before, put it back at cleanup."""
+
+import json
+import logging
+from pathlib import Path
+
+from agent.core.station import Family
+
+log = logging.getLogger(__name__)
+
+ROOT = Path("/proc/sys/net")
+
+
+class Sysctls:
+    """What was there before stands in a file, so that a cleanup in another process, after a crash, can restore it."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._file = state_dir / "sysctls-before.json"
+
+    def forward(self, families: tuple[Family, ...], uplinks: tuple[str, ...]) -> None:
+        """Forward packets; keep on listening to router advertisements, which forwarding would switch off."""
+        if Family.IPV4 in families:
+            self._set("ipv4/ip_forward", "1")
+        if Family.IPV6 in families:
+            for uplink in uplinks:
+                if self._read(f"ipv6/conf/{uplink}/accept_ra") == "1":
+                    self._set(f"ipv6/conf/{uplink}/accept_ra", "2")
+            self._set("ipv6/conf/all/forwarding", "1")
+
+    def restore(self) -> None:
+        for key, value in reversed(self._before().items()):
+            try:
+                (ROOT / key).write_text(value)
+            except OSError as why:
+                log.warning("%s: cannot be put back to %s: %s", key, value, why)
+        self._file.unlink(missing_ok=True)
+
+    def _set(self, key: str, value: str) -> None:
+        was = self._read(key)
+        if was in (None, value):
+            return
+        before = self._before()
+        if key not in before:
+            self._file.write_text(json.dumps(before | {key: was}))
+        (ROOT / key).write_text(value)
+
+    def _before(self) -> dict[str, str]:
+        try:
+            return dict(json.loads(self._file.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    @staticmethod
+    def _read(key: str) -> str | None:
+        try:
+            return (ROOT / key).read_text().strip()
+        except OSError:
+            return None
