@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from random import Random
 
@@ -58,6 +58,11 @@ def changed(link: LinkWeather, change: object, key: str = "weather") -> LinkWeat
         up=_merged(_merged(link.up, both, key), up, f"{key}.up"),
         down=_merged(_merged(link.down, both, key), down, f"{key}.down"),
     )
+
+
+def written(link: LinkWeather) -> dict[str, object]:
+    """As `changed` reads it back."""
+    return {"up": asdict(link.up), "down": asdict(link.down)}
 
 
 @dataclass(frozen=True, slots=True)
