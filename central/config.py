@@ -1,0 +1,122 @@
+"""What the operator may set: YAML in, settings out; every refusal names key, value and reason."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SYSTEM_DATA = Path("/var/lib/siaga-central")
+USER_DATA = Path("siaga-data")
+
+
+class ConfigError(Exception):
+    """The operator's mistakes, one line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`broker` is a path to nats-server, `mqtt://HOST:PORT` of one that runs elsewhere, or None to look for one."""
+
+    http: Endpoint
+    mqtt: Endpoint
+    data: Path
+    broker: str | None = None
+    hosts: tuple[str, ...] = ()
+    """Further names by which browsers may ask for the pages."""
+
+    @property
+    def outside_broker(self) -> Endpoint | None:
+        return (
+            endpoint(self.broker.removeprefix(MQTT_URL)) if self.broker and self.broker.startswith(MQTT_URL) else None
+        )
+
+
+MQTT_URL = "mqtt://"
+
+
+def load(file: Path | None, flags: dict[str, str]) -> Settings:
+    """Defaults, then the file, then the command line; raises ConfigError with all mistakes."""
+    settings = Settings(Endpoint("127.0.0.1", 8080), Endpoint("127.0.0.1", 1883), _default_data())
+    mistakes: list[str] = []
+    for source, values in (("", _read(file) if file else {}), ("--", flags)):
+        for key, value in values.items():
+            try:
+                settings = replace(settings, **{key: _reader(key)(value)})
+            except ValueError as why:
+                mistakes.append(f"{source}{key} = {value!r}: {why}")
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return settings
+
+
+def _default_data() -> Path:
+    return SYSTEM_DATA if SYSTEM_DATA.is_dir() and os.access(SYSTEM_DATA, os.W_OK) else USER_DATA
+
+
+def _read(file: Path) -> dict[Any, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as why:
+        raise ConfigError(f"{file} cannot be read: {getattr(why, 'strerror', why)}") from None
+    except yaml.YAMLError as why:
+        raise ConfigError(f"{file} is not YAML: {' '.join(str(why).split())}") from None
+    if content is not None and not isinstance(content, dict):
+        raise ConfigError(f"{file}: expected lines of `key: value`")
+    return content or {}
+
+
+def _reader(key: Any) -> Any:
+    try:
+        return READERS[key]
+    except (KeyError, TypeError):
+        raise ValueError(f"there is no such key; known are {', '.join(READERS)}") from None
+
+
+def endpoint(value: Any) -> Endpoint:
+    """`HOST:PORT` or `[IPv6]:PORT`; raises ValueError."""
+    host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("an IPv6 address stands in brackets, as in [::1]:8080")
+    if not host or not colon or not port.isascii() or not port.isdigit():
+        raise ValueError("expected HOST:PORT, as in 127.0.0.1:8080")
+    if not 1 <= int(port) <= 65535:
+        raise ValueError("a port is between 1 and 65535")
+    return Endpoint(host, int(port))
+
+
+def _folder(value: Any) -> Path:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected the path of a folder")
+    return Path(value)
+
+
+def _broker(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected the path of nats-server, or mqtt://HOST:PORT")
+    if value.startswith(MQTT_URL):
+        endpoint(value.removeprefix(MQTT_URL))
+    elif "://" in value:
+        raise ValueError("only mqtt:// is spoken")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        raise ValueError("expected a list of names, as in [siaga.example.go.id]")
+    return tuple(value)
+
+
+READERS = {"http": endpoint, "mqtt": endpoint, "data": _folder, "broker": _broker, "hosts": _names}

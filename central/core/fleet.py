@@ -1,0 +1,147 @@
+"""What each station looks like now, as far as the centre can know: a fold over what arrived, asked with a `now`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from wire.messages import Delivery, Fact, Health, Stamp, State
+
+SILENT_AFTER_S = 150.0  # a state is promised each minute: two may be lost on the way before it is called silence
+CLOCK_SLACK_S = 5.0  # the centre's own clock may be set back a little without making news from the future
+NEWS_KEPT = 3
+EPOCHS_KEPT = 4
+
+
+class Word(StrEnum):
+    """The one big word about a station."""
+
+    READY = "SIAP"
+    BACKUP = "CADANGAN"
+    DOWN = "GANGGUAN"
+    UNKNOWN = "TIDAK DIKETAHUI"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A fact, and when it came."""
+
+    epoch: str
+    seq: int
+    stamp: Stamp
+    fact: Fact
+    arrived_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StationView:
+    """One station; all times are the centre's clock, seconds since 1970."""
+
+    station: str
+    state: State | None = None
+    """The newest; None when only records came so far."""
+    online: bool = False
+    heard_s: float | None = None
+    """When the newest state was heard from the station itself; None when the broker only remembered one."""
+    silent_at_s: float | None = None
+    """From then on the station counts as silent, unless it is heard before."""
+    delivered_s: float | None = None
+    """When its newest records came."""
+    epochs: tuple[str, ...] = ()
+    """In the order in which they were first seen, newest last."""
+    news: tuple[News, ...] = ()
+    """Its latest facts, newest first."""
+
+
+def hear(view: StationView, state: State, now_s: float) -> StationView:
+    """The view after a station's state, or its last will, arrived."""
+    if not state.online:
+        return _part(view, state)
+    if _is_no_news(view, state):
+        return view
+    return replace(view, state=state, online=True, heard_s=now_s, silent_at_s=now_s + SILENT_AFTER_S)
+
+
+def recall(view: StationView, state: State) -> StationView:
+    """The view after the broker repeated a state that it had kept, which says how the station was but not when."""
+    if view.state is None:
+        return replace(view, state=state, online=state.online)
+    if not state.online:
+        return _part(view, state)
+    if state.stamp.boot != view.state.stamp.boot or _is_no_news(view, state):
+        return view  # two boots have no order by themselves; the station's next state, within a minute, settles it
+    return replace(view, state=state, online=True)
+
+
+def _part(view: StationView, will: State) -> StationView:
+    if view.state is None:
+        return replace(view, state=will, online=False)
+    if will.session != view.state.session:
+        return view  # the will of a connection that a newer one has replaced
+    return replace(view, online=False)
+
+
+def _is_no_news(view: StationView, state: State) -> bool:
+    known = view.state
+    return known is not None and known.stamp.boot == state.stamp.boot and state.stamp.uptime_s <= known.stamp.uptime_s
+
+
+def take_in(view: StationView, delivery: Delivery, now_s: float) -> StationView:
+    """The view after records arrived, late or doubled ones included."""
+    epoch = delivery.records[0].epoch
+    epochs = view.epochs if epoch in view.epochs else (*view.epochs, epoch)[-EPOCHS_KEPT:]
+    found = {(news.epoch, news.seq): news for news in view.news if news.epoch in epochs}
+    for record in delivery.records:
+        if isinstance(record.body, Fact):
+            fresh = News(epoch, record.seq, record.stamp, record.body, now_s)
+            found.setdefault((epoch, record.seq), fresh)
+    newest_first = sorted(found.values(), key=lambda news: (epochs.index(news.epoch), news.seq), reverse=True)
+    return replace(view, delivered_s=now_s, epochs=epochs, news=tuple(newest_first[:NEWS_KEPT]))
+
+
+def advance(mark: int, oldest: int, later: Iterable[int]) -> int:
+    """The high-water mark: the largest n such that every seq <= n is stored, or below `oldest` and will never come.
+
+    `later` are the stored seqs above the mark, ascending; it is read up to the first gap only.
+    """
+    mark = max(mark, oldest - 1)
+    for seq in later:
+        if seq > mark + 1:
+            break
+        mark = max(mark, seq)
+    return mark
+
+
+def word(view: StationView, now_s: float) -> Word:
+    """SIAP, CADANGAN, GANGGUAN, or that nothing is known. The first uplink listed is the preferred one."""
+    if view.state is None or not view.online or is_silent(view, now_s):
+        return Word.UNKNOWN
+    carrying = {view.state.active.ipv4, view.state.active.ipv6}
+    live = [uplink for uplink in view.state.uplinks if uplink.name in carrying and uplink.health is not Health.DEAD]
+    if not live:
+        return Word.DOWN
+    if all(uplink.health is Health.UNKNOWN for uplink in live):
+        return Word.UNKNOWN
+    return Word.READY if live == [view.state.uplinks[0]] else Word.BACKUP
+
+
+def is_silent(view: StationView, now_s: float) -> bool:
+    if view.heard_s is None or view.silent_at_s is None:
+        return True
+    return not view.heard_s - CLOCK_SLACK_S <= now_s < view.silent_at_s
+
+
+def age_s(view: StationView, now_s: float) -> float | None:
+    """How old the state is; None when it was never heard from the station itself."""
+    return None if view.heard_s is None else max(0.0, now_s - view.heard_s)
+
+
+def happened_s(view: StationView, stamp: Stamp) -> float | None:
+    """When something was so, by the centre's clock; None when the station has been restarted since."""
+    if view.state is None or view.heard_s is None or view.state.stamp.boot != stamp.boot:
+        return None
+    return view.heard_s - (view.state.stamp.uptime_s - stamp.uptime_s)
+
+
+def shown(station: str) -> str:
+    """6408042001143 as people read it: 64.08.04.2001 · TPS 143."""
+    return f"{station[:2]}.{station[2:4]}.{station[4:6]}.{station[6:10]} · TPS {station[10:]}"

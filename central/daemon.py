@@ -1,0 +1,162 @@
+"""The centre as a process: starts its parts in order, restarts those that die, stops them in reverse."""
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from central.config import Endpoint, Settings
+from central.edge import systemd
+from central.edge.broker import Broker, BrokerError, find_program, listener, reachable
+from central.edge.web import settings as web_settings
+
+LOOK_EVERY_S = 0.25
+RESTART_FIRST_S = 0.25
+RESTART_LONGEST_S = 10.0
+DEATH_PATIENCE_S = 2.0  # what a centre that was just killed may need to let go of its files and ports
+
+log = logging.getLogger("siaga.daemon")
+
+
+class CannotStart(Exception):
+    """The operator has to do something first; the sentence says what."""
+
+
+class Part(Protocol):
+    """What the daemon starts, looks after and stops."""
+
+    name: str
+
+    def start(self) -> None: ...
+    def is_alive(self) -> bool: ...
+    def stop(self) -> None: ...
+
+
+def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; raises CannotStart."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    lock = _own(settings.data)
+    started: list[Part] = []
+    try:
+        for part in _parts(settings, _page_listener(settings.http)):
+            part.start()
+            started.append(part)
+            if isinstance(part, Broker):
+                part.wait_until_ready()
+        _announce(settings)
+        look_after([Care(part) for part in started], stopping)
+    except BrokerError as why:
+        raise CannotStart(str(why)) from None
+    finally:
+        systemd.notify("STOPPING=1")
+        for part in reversed(started):
+            part.stop()
+        os.close(lock)
+
+
+def _own(data: Path) -> int:
+    """Make the data directory ours alone, for as long as this process lives."""
+    try:
+        data.mkdir(mode=0o750, parents=True, exist_ok=True)
+        lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as why:
+        raise CannotStart(f"the data directory {data} cannot be used: {why.strerror}") from None
+    deadline_s = time.monotonic() + DEATH_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except OSError:
+            if time.monotonic() > deadline_s:
+                os.close(lock)
+                raise CannotStart(f"the data directory {data} is in use by another siaga-central") from None
+            time.sleep(0.05)
+
+
+def _page_listener(http: Endpoint) -> socket.socket:
+    deadline_s = time.monotonic() + DEATH_PATIENCE_S
+    while True:
+        try:
+            return listener(http.host, http.port)
+        except OSError as why:
+            if time.monotonic() > deadline_s:
+                raise CannotStart(f"http {http} cannot be used: {why.strerror or why}") from None
+            time.sleep(0.05)
+
+
+def _parts(settings: Settings, page_listener: socket.socket) -> list[Part]:
+    """Store first, then broker, collector and pages; nothing runs yet except the checks."""
+    web_settings.configure(settings.data, hosts(settings))
+    from central.edge.collector import Collector  # late: Django's models exist only after its settings
+    from central.edge.store import StoreError, open_store
+    from central.edge.web.server import Web
+
+    try:
+        open_store(settings.data / "siaga.sqlite3")
+    except StoreError as why:
+        raise CannotStart(str(why)) from None
+    outside = settings.outside_broker
+    heard_at = outside or Endpoint(reachable(settings.mqtt.host), settings.mqtt.port)
+    parts: list[Part] = [Collector(heard_at.host, heard_at.port), Web(page_listener)]
+    if outside:
+        return parts
+    broker = Broker(find_program(settings.broker), settings.data / "broker", settings.mqtt.host, settings.mqtt.port)
+    broker.prepare()
+    return [broker, *parts]
+
+
+def hosts(settings: Settings) -> list[str]:
+    """The names by which browsers may ask for the pages; a foreign name would be a trick (DNS rebinding)."""
+    own = [settings.http.host, f"[{settings.http.host}]", socket.gethostname(), "localhost", "127.0.0.1", "[::1]"]
+    return [*own, *settings.hosts]
+
+
+def _announce(settings: Settings) -> None:
+    broker = f"mqtt://{settings.outside_broker or settings.mqtt}"
+    print(f"page    http://{settings.http}/")
+    print(f"broker  {broker}{' (not ours)' if settings.outside_broker else ''}")
+    print(f"data    {settings.data.resolve()}", flush=True)
+    systemd.notify("READY=1")
+
+
+@dataclass
+class Care:
+    """A part, and the patience with which it is started again."""
+
+    part: Part
+    delay_s: float = RESTART_FIRST_S
+    due_s: float | None = None
+    well_since_s: float = 0.0
+
+    def look(self, now_s: float) -> None:
+        """Start the part again when it is dead and its time has come; the delay grows until it stays well."""
+        if self.part.is_alive():
+            if self.due_s is None and now_s - self.well_since_s > RESTART_LONGEST_S:
+                self.delay_s = RESTART_FIRST_S
+            return
+        if self.due_s is None:
+            log.error("the %s has died; starting it again in %.2f s", self.part.name, self.delay_s)
+            self.due_s = now_s + self.delay_s
+        elif now_s >= self.due_s:
+            self.due_s = None
+            self.well_since_s = now_s
+            self.delay_s = min(2 * self.delay_s, RESTART_LONGEST_S)
+            self.part.stop()
+            self.part.start()
+
+
+def look_after(cares: list[Care], stopping: threading.Event) -> None:
+    """Return when told to stop."""
+    while not stopping.wait(LOOK_EVERY_S):
+        for care in cares:
+            care.look(time.monotonic())
+        systemd.notify("WATCHDOG=1")

@@ -1,0 +1,216 @@
+"""All reading and writing of the database; what is not committed here has not happened."""
+
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.migrations.loader import MigrationLoader
+from django.db.models import Count, Min, Q
+from django.db.utils import DatabaseError
+
+from central.core.fleet import StationView, advance, hear, recall, take_in
+from central.edge.tables.models import Mark, Record, Station
+from wire.messages import Delivery, Fact, State, Stored
+
+CHECK_S = 2.0  # a large database is not read to its end at each start
+ROWS_AT_A_TIME = 64
+
+
+class StoreError(Exception):
+    """The database cannot be used; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A judged message on its way into the store."""
+
+    message: State | Delivery
+    is_retained: bool
+
+
+def open_store(file: Path) -> None:
+    """Check the file and bring its tables up to date; raises StoreError."""
+    try:
+        if file.exists():
+            _check(file)
+        _refuse_the_future(file)
+        call_command("migrate", verbosity=0, interactive=False)
+    except (DatabaseError, sqlite3.Error) as why:
+        raise StoreError(f"the database {file} is damaged or cannot be used: {why}") from None
+    finally:
+        connection.close()
+
+
+def _check(file: Path) -> None:
+    deadline_s = time.monotonic() + CHECK_S
+    database = sqlite3.connect(file)
+    try:
+        database.set_progress_handler(lambda: time.monotonic() > deadline_s, 10_000)
+        answer = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as why:
+        if "interrupted" not in str(why):
+            raise
+        return
+    finally:
+        database.close()
+    if answer != "ok":
+        raise StoreError(f"the database {file} is damaged: {' '.join(answer.split())}; restore a copy or move it away")
+
+
+def _refuse_the_future(file: Path) -> None:
+    loader = MigrationLoader(connection)
+    ours = {name for app, name in loader.disk_migrations if app == "siaga"}
+    future = sorted(name for app, name in loader.applied_migrations if app == "siaga" and name not in ours)
+    if future:
+        raise StoreError(
+            f"the database {file} was written by a newer version of Siaga ({future[-1]}); install that one"
+        )
+
+
+def keep(arrivals: Sequence[Arrival], now_s: float) -> dict[str, list[Stored]]:
+    """Store a batch in one transaction; gives the high-water marks to send back, by station."""
+    with transaction.atomic():
+        views = _views(sorted({arrival.message.station for arrival in arrivals}))
+        rows: list[Record] = []
+        oldest: dict[tuple[str, str], int] = {}
+        for arrival in arrivals:
+            message = arrival.message
+            view = views[message.station]
+            if isinstance(message, Delivery):
+                views[message.station] = take_in(view, message, now_s)
+                identity = (message.station, message.records[0].epoch)
+                oldest[identity] = max(oldest.get(identity, 1), message.oldest)
+                rows.extend(_rows(message, now_s))
+            else:
+                views[message.station] = recall(view, message) if arrival.is_retained else hear(view, message, now_s)
+        marks = _keep_records(rows, oldest)
+        _keep_views(list(views.values()))
+    stored: dict[str, list[Stored]] = {}
+    for mark in marks:
+        stored.setdefault(mark.station, []).append(Stored(mark.epoch, mark.stored))
+    return stored
+
+
+def _views(stations: list[str]) -> dict[str, StationView]:
+    views = {station: StationView(station) for station in stations}
+    views.update((row.station, _view(row)) for row in Station.objects.filter(station__in=stations))
+    return views
+
+
+def _view(row: Station) -> StationView:
+    return msgspec.json.decode(row.view, type=StationView)
+
+
+def _rows(delivery: Delivery, now_s: float) -> Iterator[Record]:
+    for record in delivery.records:
+        fact = record.body if isinstance(record.body, Fact) else None
+        yield Record(
+            station=delivery.station,
+            epoch=record.epoch,
+            seq=record.seq,
+            kind="fact" if fact else "sum",
+            code=fact.code if fact else "",
+            uplink=(fact.uplink or "") if fact else "",
+            boot=record.stamp.boot,
+            uptime_s=record.stamp.uptime_s,
+            wall_s=record.stamp.wall_s,
+            synced=record.stamp.synced,
+            body=msgspec.json.encode(record.body).decode(),
+            arrived_s=now_s,
+            is_late=False,
+        )
+
+
+def _keep_records(rows: list[Record], oldest: dict[tuple[str, str], int]) -> list[Mark]:
+    stations, epochs = {station for station, _ in oldest}, {epoch for _, epoch in oldest}
+    known = Mark.objects.filter(station__in=stations, epoch__in=epochs)
+    marks = {(mark.station, mark.epoch): mark for mark in known}
+    touched = [
+        marks.setdefault((station, epoch), Mark(station=station, epoch=epoch, stored=0, highest=0))
+        for station, epoch in oldest
+    ]
+    for row in rows:
+        mark = marks[row.station, row.epoch]
+        row.is_late = row.seq < mark.highest
+        mark.highest = max(mark.highest, row.seq)
+    Record.objects.bulk_create(rows, ignore_conflicts=True)
+    for mark in touched:
+        floor = max(mark.stored, oldest[mark.station, mark.epoch] - 1)
+        later = Record.objects.filter(station=mark.station, epoch=mark.epoch, seq__gt=floor).order_by("seq")
+        mark.stored = advance(mark.stored, oldest[mark.station, mark.epoch], _seqs(later))
+    Mark.objects.bulk_create(
+        touched, update_conflicts=True, unique_fields=["station", "epoch"], update_fields=["stored", "highest"]
+    )
+    return touched
+
+
+def _seqs(records) -> Iterator[int]:
+    return records.values_list("seq", flat=True).iterator(chunk_size=ROWS_AT_A_TIME)
+
+
+def _keep_views(views: list[StationView]) -> None:
+    rows = [
+        Station(
+            station=view.station,
+            session=view.state.session if view.state else "",
+            heard_s=view.heard_s,
+            silent_at_s=view.silent_at_s,
+            view=msgspec.json.encode(view).decode(),
+        )
+        for view in views
+    ]
+    Station.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["station"],
+        update_fields=["session", "heard_s", "silent_at_s", "view"],
+    )
+
+
+def fleet() -> list[StationView]:
+    """Every station, in the order of their numbers."""
+    return [_view(row) for row in Station.objects.order_by("station")]
+
+
+def station(number: str) -> StationView | None:
+    row = Station.objects.filter(station=number).first()
+    return _view(row) if row else None
+
+
+def latest(view: StationView, most: int) -> list[Record]:
+    """A station's newest records by its own numbering, newest epoch first."""
+    found: list[Record] = []
+    for mark in Mark.objects.filter(station=view.station).order_by("-id"):
+        records = Record.objects.filter(station=view.station, epoch=mark.epoch).order_by("-seq")
+        found.extend(records[: most - len(found)])
+        if len(found) >= most:
+            break
+    return found
+
+
+def holdings(number: str) -> list[dict[str, str | int]]:
+    """What is stored of a station, epoch by epoch."""
+    totals = (
+        Record.objects.filter(station=number)
+        .values("epoch")
+        .annotate(first=Min("seq"), count=Count("id"), out_of_order=Count("id", filter=Q(is_late=True)))
+    )
+    by_epoch = {total["epoch"]: total for total in totals}
+    return [
+        {"epoch": mark.epoch, "stored": mark.stored, **{key: by_epoch[mark.epoch][key] for key in _TOTALS}}
+        for mark in Mark.objects.filter(station=number).order_by("id")
+    ]
+
+
+_TOTALS = ("first", "count", "out_of_order")
+
+
+def let_go() -> None:
+    """Close this thread's connection to the database."""
+    connection.close()

@@ -1,0 +1,87 @@
+"""A station and its records as plain values: what the pages show is what the JSON says."""
+
+from typing import Any
+
+import msgspec
+
+from central.core import fleet
+from central.core.fleet import News, StationView
+from central.edge.tables.models import Record
+from wire.codes import CODES
+from wire.messages import Fact, Stamp, Summary
+
+
+def describe(view: StationView, now_s: float) -> dict[str, Any]:
+    state = view.state
+    age_s = fleet.age_s(view, now_s)
+    return {
+        "station": view.station,
+        "name": fleet.shown(view.station),
+        "word": fleet.word(view, now_s),
+        "online": view.online,
+        "silent": fleet.is_silent(view, now_s),
+        "age_s": age_s,
+        "records_age_s": None if view.delivered_s is None else max(0.0, now_s - view.delivered_s),
+        "agent": state.agent if state else None,
+        "session": state.session if state else None,
+        "active": {"ipv4": state.active.ipv4, "ipv6": state.active.ipv6} if state else {"ipv4": None, "ipv6": None},
+        "uplinks": [_uplink(uplink, age_s) for uplink in state.uplinks] if state else [],
+        "facts": [_news(view, news, now_s) for news in view.news],
+    }
+
+
+def _uplink(uplink: Any, age_s: float | None) -> dict[str, Any]:
+    described = msgspec.to_builtins(uplink)
+    described["since_s"] = None if age_s is None else uplink.since_s + age_s
+    return described
+
+
+def _news(view: StationView, news: News, now_s: float) -> dict[str, Any]:
+    return {
+        "epoch": news.epoch,
+        "seq": news.seq,
+        **_fact(news.fact),
+        **_time(view, news.stamp, news.arrived_s, now_s),
+    }
+
+
+def _fact(fact: Fact) -> dict[str, Any]:
+    known = CODES.get(fact.code)
+    return {
+        "code": fact.code,
+        "severity": known.severity.value if known else None,
+        "meaning_id": known.meaning_id if known else None,
+        "meaning_en": known.meaning_en if known else None,
+        "uplink": fact.uplink,
+        "before": fact.before,
+        "after": fact.after,
+    }
+
+
+def _time(view: StationView, stamp: Stamp, arrived_s: float, now_s: float) -> dict[str, float | None]:
+    """`age_s` is by the centre's clock; None when the station has been restarted since and only the arrival is sure."""
+    happened_s = fleet.happened_s(view, stamp)
+    return {
+        "age_s": None if happened_s is None else max(0.0, now_s - min(happened_s, arrived_s)),
+        "arrived_age_s": max(0.0, now_s - arrived_s),
+    }
+
+
+def describe_record(view: StationView, record: Record, now_s: float) -> dict[str, Any]:
+    body = msgspec.json.decode(record.body, type=Fact | Summary)
+    stamp = Stamp(record.boot, record.uptime_s, record.wall_s, record.synced)
+    described = {
+        "epoch": record.epoch,
+        "seq": record.seq,
+        "kind": record.kind,
+        "late": record.is_late,
+        **_time(view, stamp, record.arrived_s, now_s),
+    }
+    if isinstance(body, Fact):
+        return described | _fact(body)
+    return described | {"span_s": body.span_s, "uplinks": [_measured(uplink) for uplink in body.uplinks]}
+
+
+def _measured(uplink: Any) -> dict[str, Any]:
+    """Loss is a share of what was really sent; of nothing sent there is none."""
+    return msgspec.to_builtins(uplink) | {"loss": uplink.lost / uplink.sent if uplink.sent > 0 else None}

@@ -1,0 +1,79 @@
+"""The pages and their JSON: each asks the store, describes what it finds, and says how old it is."""
+
+import time
+from collections import Counter
+from datetime import datetime
+from importlib import resources
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from central.core.fleet import StationView, Word
+from central.edge import store
+from central.edge.web.describe import describe, describe_record
+
+LATEST_RECORDS = 100
+MOST_PRESSING_FIRST = (Word.DOWN, Word.BACKUP, Word.UNKNOWN, Word.READY)
+STATIC_TYPES = {"siaga.css": "text/css; charset=utf-8", "siaga.js": "text/javascript; charset=utf-8"}
+
+
+@require_safe
+def fleet(request: HttpRequest) -> HttpResponse:
+    """Every station, the most pressing first."""
+    now_s = time.time()
+    stations = [describe(view, now_s) for view in store.fleet()]
+    stations.sort(key=lambda station: (MOST_PRESSING_FIRST.index(station["word"]), station["station"]))
+    counts = Counter(station["word"] for station in stations)
+    ages = [station["age_s"] for station in stations if station["age_s"] is not None]
+    return _page(
+        request,
+        "siaga/fleet.html",
+        now_s,
+        stations=stations,
+        counts=[(word, counts[word]) for word in MOST_PRESSING_FIRST],
+        freshest_s=min(ages, default=None),
+        stalest_s=max(ages, default=None),
+    )
+
+
+@require_safe
+def station(request: HttpRequest, number: str) -> HttpResponse:
+    """One station and its latest records."""
+    now_s = time.time()
+    view = _known(number)
+    records = [describe_record(view, record, now_s) for record in store.latest(view, LATEST_RECORDS)]
+    return _page(request, "siaga/station.html", now_s, station=describe(view, now_s), records=records)
+
+
+@require_safe
+def api_stations(_request: HttpRequest) -> HttpResponse:
+    now_s = time.time()
+    return JsonResponse({"now_s": now_s, "stations": [describe(view, now_s) for view in store.fleet()]})
+
+
+@require_safe
+def api_records(_request: HttpRequest, number: str) -> HttpResponse:
+    _known(number)
+    return JsonResponse({"epochs": store.holdings(number)})
+
+
+@require_safe
+def static(_request: HttpRequest, name: str) -> HttpResponse:
+    """Our own style and script, out of the package: there is no web server in front of us."""
+    if name not in STATIC_TYPES:
+        raise Http404
+    content = resources.files("central.edge.web").joinpath("static", name).read_bytes()
+    return HttpResponse(content, content_type=STATIC_TYPES[name], headers={"Cache-Control": "max-age=60"})
+
+
+def _known(number: str) -> StationView:
+    view = store.station(number)
+    if view is None:
+        raise Http404
+    return view
+
+
+def _page(request: HttpRequest, template: str, now_s: float, **content: object) -> HttpResponse:
+    made = datetime.fromtimestamp(now_s).astimezone()
+    return render(request, template, {"made": made.strftime("%d-%m-%Y %H.%M.%S %Z"), **content})

@@ -1,0 +1,1 @@
+"""Words for figures, in the two languages of the pages."""
