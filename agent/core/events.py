@@ -68,8 +68,8 @@ class OverrideEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class SpoolChanged:
-    """The spool lost something and says so: a code of wire/codes.py and its evidence."""
+class Noticed:
+    """An edge has news of its own: a code of wire/codes.py and its evidence."""
 
     code: str
     evidence: Evidence
@@ -89,7 +89,7 @@ Event = (
     | RoutesRefused
     | OverrideAsked
     | OverrideEnded
-    | SpoolChanged
+    | Noticed
     | Stopping
 )
 

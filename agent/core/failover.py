@@ -10,6 +10,7 @@ from agent.core.events import (
     Effect,
     Event,
     KernelSeen,
+    Noticed,
     OverrideAsked,
     OverrideEnded,
     RoutesRefused,
@@ -17,7 +18,6 @@ from agent.core.events import (
     SendEchoes,
     SetRoutes,
     ShowState,
-    SpoolChanged,
     Stopping,
     Tick,
 )
@@ -93,7 +93,7 @@ class Failover:
                 return self._once("ROUTES_REPAIRED", {"what": what}, now)
             case RoutesRefused(why):
                 return self._once("ROUTES_REFUSED", {"why": why}, now)
-            case SpoolChanged(code, evidence):
+            case Noticed(code, evidence):
                 return [Fact(code, evidence=evidence)]
             case Stopping():
                 return [Fact("AGENT_STOPPED"), *self._summarise(now)]

@@ -14,8 +14,9 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
-from agent.core.events import EchoNotSent, EchoReturned, Event, SendEchoes
+from agent.core.events import EchoNotSent, EchoReturned, Event, KernelSeen, SendEchoes
 from agent.core.measure import REMEMBERED_S
 from agent.core.station import Family, Station, family_of
 
@@ -26,11 +27,11 @@ SOFTWARE_STAMPS = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 7 | 1 << 11  # TX, RX, report 
 SCM_TIMESTAMPING = SO_TIMESTAMPING
 IP_RECVERR, IPV6_RECVERR = 11, 25
 ORIGIN_TIMESTAMPING = 4
-ICMP_FILTER, ICMPV6_FILTER = 1, 1
+SOL_RAW, ICMP_FILTER, ICMPV6_FILTER = 255, 1, 1
 ECHO_REQUEST = {Family.IPV4: 8, Family.IPV6: 128}
 ECHO_REPLY = {Family.IPV4: 0, Family.IPV6: 129}
 HEADER = struct.Struct("!BBHHH")
-PAYLOAD = struct.Struct("!8sII")  # token of this run, round, number of the target: 24 bytes of ICMP in all
+PAYLOAD = struct.Struct("!8sII")  # token of this run, round, padding: an empty payload is dropped by some carriers
 CLOCK_SLACK_S = 0.001  # stamps are wall time; an RTT longer than monotonic time allows was bent by a clock step
 
 
@@ -46,86 +47,95 @@ class _Flight:
 
 @dataclass(slots=True)
 class _Line:
-    """One uplink's socket for one family."""
+    """One uplink in one family. Its socket may be replaced while echoes are on their way; they are still known."""
 
     uplink: str
+    device: str
     family: Family
-    socket: socket.socket
     ident: int
+    socket: socket.socket | None = None
     stamps: int = 0
     """How many packets the kernel has numbered on this socket."""
     flights: dict[int, _Flight] = field(default_factory=dict)
     """By the 16 bits of sequence on the wire."""
     by_stamp: dict[int, _Flight] = field(default_factory=dict)
 
+    def forget_before(self, moment: float) -> None:
+        for table in (self.flights, self.by_stamp):
+            for number in [number for number, flight in table.items() if flight.sent_at < moment]:
+                del table[number]
+
 
 class Prober:
     """`send` is called from the loop and does not wait; what comes of it is emitted as events."""
 
     def __init__(self, station: Station, emit: Callable[[Event], None]) -> None:
-        self._station = station
         self._emit = emit
         self._token = os.urandom(8)
         self._next = 0
-        self._lines: dict[tuple[str, Family], _Line] = {}
+        self._index: dict[str, int | None] = {}
+        self._source = {target: str(ip_address(target)) for target in station.targets}
+        self._lines = {
+            (uplink.name, family): _Line(uplink.name, uplink.interface, family, int.from_bytes(os.urandom(2)))
+            for uplink in station.uplinks
+            for family in Family
+        }
 
     def send(self, order: SendEchoes) -> None:
         for target in order.targets:
+            line = self._lines[order.uplink, family_of(target)]
             try:
-                self._send(order.uplink, order.seq, target)
+                self._send(line, order.seq, target)
             except OSError as why:
+                self._close(line)  # the kernel may have numbered the packet or not; a new socket counts from nought
                 reason = errno.errorcode.get(why.errno or 0, str(why))
                 self._emit(EchoNotSent(order.uplink, order.seq, target, reason))
-                if why.errno in (errno.ENODEV, errno.ENXIO, errno.EBADF):
-                    self.forget(order.uplink)
 
-    def forget(self, uplink: str) -> None:
-        """Close this uplink's sockets; the next echo opens new ones, on the device as it then is."""
-        for family in Family:
-            line = self._lines.pop((uplink, family), None)
-            if line is not None:
-                asyncio.get_running_loop().remove_reader(line.socket)
-                line.socket.close()
+    def see(self, picture: KernelSeen) -> None:
+        """A device that came back has another index; a socket bound to the old one would be deaf for ever."""
+        for link in picture.links:
+            if link.index != self._index.get(link.interface):
+                self._index[link.interface] = link.index
+                for line in self._lines.values():
+                    if line.device == link.interface:
+                        self._close(line)
 
     def close(self) -> None:
-        for uplink in self._station.uplinks:
-            self.forget(uplink.name)
+        for line in self._lines.values():
+            self._close(line)
 
-    def _send(self, uplink: str, seq: int, target: str) -> None:
-        line = self._line(uplink, family_of(target))
+    def _send(self, line: _Line, seq: int, target: str) -> None:
+        opened = line.socket or self._open(line)
         now = time.monotonic()
+        line.forget_before(now - REMEMBERED_S)
         self._next = (self._next + 1) & 0xFFFF
-        for number in [n for n, flight in line.flights.items() if flight.sent_at < now - REMEMBERED_S]:
-            del line.flights[number]
-        for number in [n for n, flight in line.by_stamp.items() if flight.sent_at < now - REMEMBERED_S]:
-            del line.by_stamp[number]
+        payload = PAYLOAD.pack(self._token, seq & 0xFFFFFFFF, 0)
         flight = _Flight(seq, target, now)
-        line.flights[self._next] = flight
-        line.by_stamp[line.stamps] = flight
-        payload = PAYLOAD.pack(self._token, seq & 0xFFFFFFFF, self._station.targets.index(target))
+        line.flights[self._next] = line.by_stamp[line.stamps] = flight
         try:
-            line.socket.sendto(_request(line.family, line.ident, self._next, payload), (target, 0))
+            opened.sendto(_request(line.family, line.ident, self._next, payload), (target, 0))
         except OSError:
-            del line.flights[self._next], line.by_stamp[line.stamps]
+            del line.flights[self._next]
             raise
-        line.stamps = (line.stamps + 1) & 0xFFFFFFFF
+        line.stamps += 1
 
-    def _line(self, uplink: str, family: Family) -> _Line:
-        found = self._lines.get((uplink, family))
-        if found is None:
-            settings = self._station.uplink(uplink)
-            assert settings is not None
-            ident = int.from_bytes(os.urandom(2))
-            found = _Line(uplink, family, _open(settings.interface, family), ident)
-            self._lines[uplink, family] = found
-            asyncio.get_running_loop().add_reader(found.socket, self._read, found)
-        return found
+    def _open(self, line: _Line) -> socket.socket:
+        line.socket = _listening(line.device, line.family)
+        line.stamps, line.by_stamp = 0, {}
+        asyncio.get_running_loop().add_reader(line.socket, self._read, line, line.socket)
+        return line.socket
 
-    def _read(self, line: _Line) -> None:
+    def _close(self, line: _Line) -> None:
+        if line.socket is not None:
+            asyncio.get_running_loop().remove_reader(line.socket)
+            line.socket.close()
+            line.socket = None
+
+    def _read(self, line: _Line, opened: socket.socket) -> None:
         """Send stamps first, then answers: an answer needs its echo's stamp."""
-        while (message := _receive(line.socket, socket.MSG_ERRQUEUE)) is not None:
+        while (message := _receive(opened, socket.MSG_ERRQUEUE)) is not None:
             _note_stamp(line, message[1])
-        while (message := _receive(line.socket, 0)) is not None:
+        while (message := _receive(opened, 0)) is not None:
             self._take(line, *message)
 
     def _take(self, line: _Line, packet: bytes, ancillary: list[tuple[int, int, bytes]], source: str) -> None:
@@ -137,7 +147,7 @@ class Prober:
         token, seq, _ = PAYLOAD.unpack_from(icmp, HEADER.size)
         flight = line.flights.get(number)
         ours = kind == ECHO_REPLY[line.family] and ident == line.ident and token == self._token
-        if not ours or flight is None or flight.target != source or flight.round & 0xFFFFFFFF != seq:
+        if not ours or flight is None or self._source[flight.target] != source or flight.round & 0xFFFFFFFF != seq:
             return
         del line.flights[number]
         rtt_s = longest_s = now - flight.sent_at
@@ -158,7 +168,7 @@ def may_probe() -> bool:
     return True
 
 
-def _open(device: str, family: Family) -> socket.socket:
+def _listening(device: str, family: Family) -> socket.socket:
     """A non-blocking RAW socket that leaves by this device only and hears echo replies only. Raises OSError."""
     if family is Family.IPV4:
         opened = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMP)
@@ -168,7 +178,7 @@ def _open(device: str, family: Family) -> socket.socket:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
         opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, SOFTWARE_STAMPS)
         if family is Family.IPV4:
-            opened.setsockopt(socket.SOL_RAW, ICMP_FILTER, struct.pack("@I", ~(1 << ECHO_REPLY[family]) & 0xFFFFFFFF))
+            opened.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("@I", ~(1 << ECHO_REPLY[family]) & 0xFFFFFFFF))
         else:
             blocked = [0xFFFFFFFF] * 8
             blocked[ECHO_REPLY[family] // 32] ^= 1 << ECHO_REPLY[family] % 32
@@ -189,7 +199,7 @@ def _request(family: Family, ident: int, number: int, payload: bytes) -> bytes:
 
 def checksum(data: bytes) -> int:
     """RFC 1071; data of even length."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 

@@ -1,6 +1,7 @@
 """Keeps the kernel as wished: rules and routes by netlink, NAT by one nft table, forwarding by sysctl."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from agent.core.events import Event, KernelSeen, RoutesRefused, RoutesRepaired
 from agent.core.routes import Wish
 from agent.core.station import Station
 from agent.edge import nft
-from agent.edge.netlink import Netlink
+from agent.edge.netlink import Netlink, NetlinkError
 from agent.edge.sysctl import Sysctls
 
 log = logging.getLogger(__name__)
@@ -43,21 +44,22 @@ class Kernel:
             tasks.create_task(self._listen(netlink))
             while True:
                 self._stirred.clear()
-                await self._look(netlink)
-                await self._keep(netlink)
-                await asyncio.sleep(GATHER_S)
                 try:
+                    await self._look(netlink)
+                    await self._keep(netlink)
+                except (OSError, NetlinkError) as why:
+                    self._emit(RoutesRefused(str(why)))
+                await asyncio.sleep(GATHER_S)
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_AGAIN_S):
                         await self._stirred.wait()
-                except TimeoutError:
-                    await self._nft.check()
 
     async def _listen(self, netlink: Netlink) -> None:
         while True:
             try:
                 async for _ in netlink.changes():
                     self._stirred.set()
-            except OSError as why:
+            except (OSError, NetlinkError) as why:
                 log.warning("netlink messages were lost (%s); looking at everything again", why)
                 self._stirred.set()
                 await asyncio.sleep(1)
@@ -72,23 +74,17 @@ class Kernel:
         if known:
             return  # only the active table differs, and that is ours
         self._emit(picture)
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_S):
                 await self._wished.wait()
-        except TimeoutError:
-            pass
 
     async def _keep(self, netlink: Netlink) -> None:
         wish = self._wish
         if wish is None or self._picture is None:
             return
-        try:
-            changed, refused = await netlink.make(wish)
-            self._sysctls.forward(wish.forward, self._interfaces)
-            await self._nft.want(wish.nft)
-        except OSError as why:
-            self._emit(RoutesRefused(str(why)))
-            return
+        changed, refused = await netlink.make(wish)
+        self._sysctls.forward(wish.forward, self._interfaces)
+        await self._nft.want(wish.nft)
         was_kept = self._kept is not None and self._kept[0] == wish and self._kept[1].links == self._picture.links
         if changed and was_kept:
             self._emit(RoutesRepaired("; ".join(changed)))

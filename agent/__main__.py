@@ -1,0 +1,184 @@
+"""The commands: run, check, status, move, auto, cleanup."""
+
+import argparse
+import asyncio
+import json
+import logging
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from agent.config import DEFAULT_PATH, ConfigError, load
+from agent.core.station import Nat, Station
+from agent.edge import control
+
+GOOD, MISTAKE, NOT_RUNNING = 0, 2, 3
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+class Refusal(Exception):
+    """One plain sentence for the operator, and the exit code that goes with it."""
+
+    def __init__(self, sentence: str, code: int = MISTAKE) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parsed = _parser().parse_args(arguments)
+    try:
+        result: int = parsed.command(parsed)
+    except ConfigError as why:
+        print(why, file=sys.stderr)
+        return MISTAKE
+    except Refusal as why:
+        print(f"siaga-agent: {why}", file=sys.stderr)
+        return why.code
+    except control.NotRunning as why:
+        print(f"siaga-agent: {why}", file=sys.stderr)
+        return NOT_RUNNING
+    except KeyboardInterrupt:
+        return 130
+    return result
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    station = load(parsed.config)
+    lock = _prepare(station)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    from agent.daemon import Daemon  # the other commands need none of its imports, and start in a tenth of a second
+
+    async def live() -> None:
+        try:
+            daemon = Daemon(station, version("siaga"))
+        except (OSError, sqlite3.Error) as why:
+            raise Refusal(f"state_dir = {station.state_dir}: cannot be used: {why}") from None
+        await daemon.run()
+
+    assert lock >= 0
+    asyncio.run(live())
+    return GOOD
+
+
+def _prepare(station: Station) -> int:
+    """Bad news at start refuses to start. Returns the lock on the state directory, held until the process ends."""
+    from agent.edge.icmp import may_probe
+
+    if not may_probe():
+        raise Refusal("sending echoes and setting routes needs CAP_NET_RAW and CAP_NET_ADMIN; run as root")
+    if station.lan.nat is Nat.MANAGED and shutil.which("nft") is None:
+        raise Refusal("lan.nat = managed: needs the command nft, which is not installed; apt-get install nftables")
+    try:
+        Path(station.state_dir).mkdir(parents=True, exist_ok=True)
+        return control.hold(Path(station.state_dir))
+    except OSError as why:
+        raise Refusal(f"state_dir = {station.state_dir}: cannot be used: {why.strerror}") from None
+    except control.AlreadyRunning as why:
+        raise Refusal(str(why)) from None
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    station = load(parsed.config)
+    print(f"{parsed.config}: good; station {station.station} with {len(station.uplinks)} uplinks")
+    return GOOD
+
+
+def _status(parsed: argparse.Namespace) -> int:
+    status = _ask(parsed, {"do": "status"})
+    print(json.dumps(status, indent=2) if parsed.json else _table(status))
+    return GOOD
+
+
+def _move(parsed: argparse.Namespace) -> int:
+    _ask(parsed, {"do": "move", "uplink": parsed.uplink, "for_s": parsed.for_s})
+    until = f"for {parsed.for_s:g} s" if parsed.for_s else "until `siaga-agent auto`"
+    print(f"traffic goes by {parsed.uplink} {until}")
+    return GOOD
+
+
+def _auto(parsed: argparse.Namespace) -> int:
+    _ask(parsed, {"do": "auto"})
+    print("the agent decides")
+    return GOOD
+
+
+def _cleanup(parsed: argparse.Namespace) -> int:
+    from agent.edge.kernel import clean_up
+
+    station = load(parsed.config)
+    lock = _prepare(station)
+    assert lock >= 0
+    try:
+        asyncio.run(clean_up(station))
+    except OSError as why:
+        raise Refusal(f"not everything could be removed: {why}") from None
+    print("rules, routes and nft table of Siaga are gone")
+    return GOOD
+
+
+def _ask(parsed: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:
+    answer = control.ask(Path(load(parsed.config).state_dir), request)
+    if "error" in answer:
+        raise Refusal(answer["error"])
+    return answer
+
+
+def _table(status: dict[str, Any]) -> str:
+    active, centre = status["active"], status["centre"]
+    lines = [
+        f"station {status['station']}  traffic: IPv4 by {active['ipv4'] or '-'}, IPv6 by {active['ipv6'] or '-'}",
+        f"{'uplink':<12} {'interface':<12} {'health':<8} {'for':>8} {'RTT ms':>8} {'loss':>6}  carries",
+    ]
+    for uplink in status["uplinks"]:
+        rtt = "-" if uplink["rtt_ms"] is None else f"{uplink['rtt_ms']:.1f}"
+        loss = "-" if uplink["loss"] is None else f"{uplink['loss']:.0%}"
+        carries = "traffic" if uplink["carries_traffic"] else ""
+        lines.append(
+            f"{uplink['name']:<12} {uplink['interface']:<12} {uplink['health']:<8} {uplink['since_s']:>6.0f} s"
+            f" {rtt:>8} {loss:>6}  {carries}".rstrip()
+        )
+    connected = "connected" if centre["connected"] else "not connected"
+    return "\n".join([*lines, f"centre: {connected}, {centre['unsent']} records not yet stored there"])
+
+
+def _duration(text: str) -> float:
+    """90s, 30m, 2h."""
+    try:
+        seconds = float(text[:-1]) * SECONDS[text[-1:]]
+    except (KeyError, ValueError):
+        seconds = 0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 90s, 30m or 2h")
+    return seconds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("siaga-agent", description="Keeps a polling station online.")
+    parser.add_argument("--version", action="version", version=f"siaga-agent {version('siaga')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: Callable[[argparse.Namespace], int], what: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=what, description=what)
+        added.add_argument("--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help=f"default {DEFAULT_PATH}")
+        added.set_defaults(command=function)
+        return added
+
+    command("run", _run, "measure, decide and route until stopped")
+    command("check", _check, "read the configuration and name every mistake in it")
+    command("status", _status, "show how the running agent sees its uplinks").add_argument(
+        "--json", action="store_true", help="for programs"
+    )
+    move = command("move", _move, "send traffic by this uplink, whatever the agent thinks of it")
+    move.add_argument("uplink", metavar="UPLINK")
+    move.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="90s, 30m, 2h; default: until auto")
+    command("auto", _auto, "let the agent decide again")
+    command("cleanup", _cleanup, "remove every rule, route and nft table of ours; no agent may be running")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""The only loop: wait, ask the core, hand out what it wants."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from agent.core.events import (
+    Effect,
+    Event,
+    KernelSeen,
+    Noticed,
+    OverrideAsked,
+    OverrideEnded,
+    SendEchoes,
+    SetRoutes,
+    ShowState,
+    Stopping,
+    Tick,
+)
+from agent.core.failover import Failover
+from agent.core.report import Numbering
+from agent.core.station import Station
+from agent.edge import clock, control, systemd
+from agent.edge.broker import Courier
+from agent.edge.icmp import Prober
+from agent.edge.kernel import Kernel
+from agent.edge.spool import Spool
+from wire.messages import Fact, Record, Stamp, Summary
+
+log = logging.getLogger(__name__)
+
+WAITING_AT_MOST = 10_000  # events; at ten a second nobody falls that far behind and lives
+
+
+class Daemon:
+    """Edges put events on one queue; only `run` asks the core. Nothing here waits for an edge."""
+
+    def __init__(self, station: Station, version: str) -> None:
+        """Raises OSError and sqlite3.Error when the state directory cannot be used."""
+        now = time.monotonic()
+        state_dir = Path(station.state_dir)
+        self._station = station
+        self._spool = Spool(state_dir / "spool.sqlite3")
+        self._numbering = Numbering(self._spool.epoch, self._spool.last_seq, os.urandom(6).hex(), now)
+        self._core = Failover(station, now)
+        self._waiting: deque[Event] = deque()
+        self._something = asyncio.Event()
+        self._prober = Prober(station, self.emit)
+        self._kernel = Kernel(station, self.emit)
+        self._courier = Courier(station, self._spool, version, self._stamp)
+        self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
+        self._notify = systemd.Notify()
+        self._overrun = 0
+        self._stopping = False
+
+    def emit(self, event: Event) -> None:
+        """For the edges, from the loop's own thread."""
+        if len(self._waiting) >= WAITING_AT_MOST:
+            self._overrun += 1
+            return
+        self._waiting.append(event)
+        self._something.set()
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT. The routes stay as they are: the last decision is the best default there is."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        self._tell_start()
+        async with asyncio.TaskGroup() as tasks:
+            server = await control.serve(Path(self._station.state_dir), self._answer)
+            self._courier.start()
+            kernel = tasks.create_task(self._kernel.run())
+            self._notify.ready()
+            await self._think()
+            server.close()
+            kernel.cancel()
+        self._prober.close()
+        self._card.shutdown()
+        self._courier.stop()
+        self._spool.close()
+
+    async def _think(self) -> None:
+        alive_at = 0.0
+        while not (self._stopping and not self._waiting):
+            event = await self._next()
+            now = time.monotonic()
+            for effect in self._core.handle(event, now):
+                self._apply(effect, now)
+            if now >= alive_at:
+                alive_at = now + self._check_health()
+
+    async def _next(self) -> Event:
+        """The oldest event, or a Tick when the core's moment has come and no event is waiting."""
+        while not self._waiting:
+            self._something.clear()
+            left_s = self._core.wake_at() - time.monotonic()
+            if left_s <= 0:
+                await asyncio.sleep(0)  # let the edges hand in what has arrived meanwhile
+                if not self._waiting:
+                    return Tick()
+                break
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._something.wait()
+            except TimeoutError:
+                continue
+        event = self._waiting.popleft()
+        if isinstance(event, KernelSeen):
+            self._prober.see(event)
+        return event
+
+    def _apply(self, effect: Effect, now: float) -> None:
+        match effect:
+            case SetRoutes(wish):
+                self._kernel.want(wish)
+            case SendEchoes():
+                self._prober.send(effect)
+            case ShowState():
+                self._courier.show(effect)
+                self._notify.status(_line(effect))
+            case Fact():
+                log.info("%s", _sentence(effect))
+                self._keep(self._numbering.record(effect, self._stamp(now)))
+                if effect.code == "TRAFFIC_MOVED" and effect.before is not None:
+                    self._courier.move()
+            case Summary():
+                self._keep(self._numbering.record(effect, self._stamp(now)))
+
+    def _keep(self, record: Record) -> None:
+        self._card.submit(self._put, record, asyncio.get_running_loop())
+
+    def _put(self, record: Record, loop: asyncio.AbstractEventLoop) -> None:
+        """In the card's thread."""
+        dropped = self._spool.put(record)
+        self._courier.poke()
+        if dropped is not None:
+            evidence: dict[str, float | str | None] = {"first_seq": dropped.first, "last_seq": dropped.last}
+            loop.call_soon_threadsafe(self.emit, Noticed("RECORDS_DROPPED", evidence))
+
+    def _stamp(self, now: float | None = None) -> Stamp:
+        return self._numbering.stamp(time.monotonic() if now is None else now, *clock.wall())
+
+    def _check_health(self) -> float:
+        """The core has answered: tell systemd so. Returns when to do it again, in seconds."""
+        if not self._courier.alive:
+            raise RuntimeError("the courier's thread has ended")
+        if self._overrun:
+            log.error("%s events were dropped: the loop could not follow", self._overrun)
+            self._overrun = 0
+        self._notify.alive()
+        return (self._notify.watchdog_s or 20) / 4
+
+    def _tell_start(self) -> None:
+        self.emit(Noticed("AGENT_STARTED", {"boot": self._numbering.boot}))
+        if self._spool.set_aside is not None:
+            self.emit(Noticed("SPOOL_RESET", {"set_aside": str(self._spool.set_aside)}))
+
+    def _stop(self) -> None:
+        if not self._stopping:
+            self._notify.stopping()
+            self.emit(Stopping())
+            self._stopping = True
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What `status`, `move` and `auto` ask."""
+        match request:
+            case {"do": "status"}:
+                return self._status()
+            case {"do": "move", "uplink": str(name), "for_s": float() | int() | None as for_s}:
+                if self._station.uplink(name) is None:
+                    known = ", ".join(uplink.name for uplink in self._station.uplinks)
+                    return {"error": f"there is no uplink {name}; there are {known}"}
+                self.emit(OverrideAsked(name, for_s))
+                return {"done": True}
+            case {"do": "auto"}:
+                self.emit(OverrideEnded())
+                return {"done": True}
+        return {"error": "the running agent does not know this request"}
+
+    def _status(self) -> dict[str, Any]:
+        state = self._core.state(time.monotonic())
+        keys = ("name", "interface", "health", "since_s", "rtt_ms", "loss", "carries_traffic")
+        return {
+            "station": self._station.station,
+            "active": {"ipv4": state.active.ipv4, "ipv6": state.active.ipv6},
+            "uplinks": [{key: getattr(uplink, key) for key in keys} for uplink in state.uplinks],
+            "centre": {"connected": self._courier.connected, "unsent": self._spool.unsent},
+        }
+
+
+def _line(state: ShowState) -> str:
+    healths = ", ".join(f"{uplink.name} {uplink.health}" for uplink in state.uplinks)
+    return f"traffic by {state.active.ipv4 or 'nothing'}; {healths}"
+
+
+def _sentence(fact: Fact) -> str:
+    """UPLINK_DEAD lte: up -> dead  cause=silence silence_s=2.0"""
+    subject = f" {fact.uplink}" if fact.uplink else ""
+    change = f": {fact.before or 'nothing'} -> {fact.after}" if fact.after else ""
+    evidence = " ".join(f"{key}={'-' if value is None else value}" for key, value in fact.evidence.items())
+    return f"{fact.code}{subject}{change}  {evidence}".rstrip()

@@ -1,0 +1,248 @@
+"""The MQTT session: birth and last will, newest state first, then the spool, oldest first, until the centre has it.
+
+One thread of its own, because name look-up, connecting and the card may each take seconds, and the loop must not wait.
+"""
+
+import contextlib
+import logging
+import os
+import random
+import select
+import sqlite3
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as mqtt
+from paho.mqtt import MQTTException
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.core.events import ShowState
+from agent.core.station import Station
+from agent.edge.spool import Spool
+from wire.messages import Active, BadMessage, Delivery, Fact, Record, Stamp, State, Stored, decode, encode
+from wire.topics import Address, Down, Up
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT = 1883
+KEEPALIVE_S = 15  # a broker that vanished is noticed within one and a half of it
+CONNECT_S = 3
+BACKOFF_S = (0.5, 30.0)  # first and longest wait between attempts; each is drawn from half to all of it
+IN_FLIGHT = 20  # deliveries that the broker has not acknowledged yet
+BATCH = 50  # records in one delivery of the backlog: some 30 kB, half of what a message may have
+RESEND_S = 30  # the broker took them, the centre did not say so: send again, it knows doubles
+LAST_WORDS_S = 2
+
+
+@dataclass(slots=True)
+class _Session:
+    """What is true of one connection only."""
+
+    name: str
+    client: mqtt.Client
+    subscribed: bool = False
+    sent: int = 0
+    """The highest seq handed to the broker."""
+    in_flight: int = 0
+    progress_at: float = 0.0
+    shown: ShowState | None = None
+
+
+class Courier:
+    """`show`, `poke` and `move` are called from the loop and return at once; the thread does the rest."""
+
+    def __init__(self, station: Station, spool: Spool, version: str, clock: Callable[[], Stamp]) -> None:
+        url = urlsplit(station.centre.broker)
+        self._host, self._port = url.hostname or "", url.port or DEFAULT_PORT
+        self._station = station.station
+        self._spool = spool
+        self._version = version
+        self._clock = clock
+        self._state = ShowState(Active(), ())
+        self._sessions = 0
+        self._moved = self._stopping = False
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        self.connected = False
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def show(self, state: ShowState) -> None:
+        """The latest state; older ones that were not published yet are not."""
+        self._state = state
+        self.poke()
+
+    def poke(self) -> None:
+        """There is something new in the spool."""
+        with contextlib.suppress(BlockingIOError):  # then it has been poked often enough to wake up
+            os.write(self._wake_write, b"\0")
+
+    def move(self) -> None:
+        """Traffic goes another way: this connection's address is no longer ours, so open a new one at once."""
+        self._moved = True
+        self.poke()
+
+    def stop(self) -> None:
+        """Say goodbye if there is a connection, and end the thread."""
+        self._stopping = True
+        self.poke()
+        self._thread.join(CONNECT_S + LAST_WORDS_S + 1)
+
+    def _run(self) -> None:
+        pause_s = BACKOFF_S[0]
+        told = ""
+        while not self._stopping:
+            self._moved = False
+            try:
+                self._serve(self._connect())
+                pause_s, told = BACKOFF_S[0], ""
+            except (OSError, ValueError, struct.error, MQTTException, sqlite3.Error) as why:
+                if str(why) != told:
+                    log.warning("broker %s:%s: %s", self._host, self._port, why)
+                    told = str(why)
+                pause_s = min(2 * pause_s, BACKOFF_S[1])
+            self.connected = False
+            until = time.monotonic() + pause_s * random.uniform(0.5, 1)
+            while not (self._stopping or self._moved) and (left_s := until - time.monotonic()) > 0:
+                self._wait(left_s)
+
+    def _connect(self) -> _Session:
+        self._sessions += 1
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, f"siaga-{self._station}", protocol=mqtt.MQTTv311)
+        client.connect_timeout = CONNECT_S
+        client.max_inflight_messages_set(IN_FLIGHT)
+        session = _Session(f"{self._clock().boot}-{self._sessions}", client)
+        client.on_connect = lambda *arguments: self._on_connect(session, arguments[3])
+        client.on_subscribe = lambda *arguments: self._on_subscribe(session, arguments[3])
+        client.on_message = lambda _client, _data, message: self._on_message(session, message)
+        client.on_publish = lambda *_: self._on_publish(session)
+        client.will_set(self._topic(Up.STATE), encode(self._goodbye(session)), qos=1, retain=True)
+        client.connect(self._host, self._port, KEEPALIVE_S)
+        return session
+
+    def _serve(self, session: _Session) -> None:
+        """Until the connection ends, or traffic moves, or the agent stops."""
+        client = session.client
+        while not (self._moved or self._stopping):
+            connection = client.socket()
+            if connection is None:
+                break
+            readable = self._wait(1.0, connection.fileno(), "writing" if client.want_write() else "")
+            if readable and client.loop_read() != mqtt.MQTT_ERR_SUCCESS:
+                break
+            if client.want_write():
+                client.loop_write()
+            client.loop_misc()
+            if session.subscribed:
+                self._publish(session)
+        if self._stopping and session.subscribed:
+            self._say_goodbye(session)
+        client.disconnect()
+        if (connection := client.socket()) is not None:
+            connection.close()
+        if session.subscribed and not self._stopping:
+            log.info("broker connection ended%s", ", traffic moved" if self._moved else "")
+
+    def _publish(self, session: _Session) -> None:
+        if session.shown is not self._state:
+            session.shown = self._state
+            self._send(session, Up.STATE, encode(self._birth(session)), retain=True)
+        now = time.monotonic()
+        if session.sent > self._spool.stored and now > session.progress_at + RESEND_S:
+            log.info("the centre has not confirmed records above %s; sending them again", self._spool.stored)
+            session.sent, session.progress_at = self._spool.stored, now
+        while session.in_flight < IN_FLIGHT:
+            records = self._spool.after(session.sent, BATCH)
+            if not records:
+                return
+            if session.sent <= self._spool.stored:
+                session.progress_at = now
+            session.sent = records[-1].seq
+            delivery = Delivery(self._station, self._spool.oldest, tuple(records))
+            self._send(session, _kind(records), encode(delivery))
+
+    def _send(self, session: _Session, kind: Up, payload: bytes, retain: bool = False) -> None:
+        session.in_flight += 1
+        session.client.publish(self._topic(kind), payload, qos=1, retain=retain)
+
+    def _on_connect(self, session: _Session, reason: ReasonCode) -> None:
+        if reason.is_failure:
+            log.warning("broker refused the connection: %s", reason)
+            return
+        session.client.subscribe(Address(self._station, Down.STORED).topic, qos=0)
+
+    def _on_subscribe(self, session: _Session, reasons: list[ReasonCode]) -> None:
+        if any(reason.is_failure for reason in reasons):
+            log.error("broker refuses the subscription to %s", Address(self._station, Down.STORED).topic)
+            return
+        log.info("connected to broker %s:%s", self._host, self._port)
+        session.subscribed = self.connected = True
+        session.sent, session.progress_at = self._spool.stored, time.monotonic()
+
+    def _on_publish(self, session: _Session) -> None:
+        session.in_flight -= 1
+
+    def _on_message(self, session: _Session, message: mqtt.MQTTMessage) -> None:
+        try:
+            mark = decode(bytes(message.payload), Stored)
+        except BadMessage as why:
+            log.warning("a message on %s was dropped: %s", message.topic, why)
+            return
+        if mark.epoch != self._spool.epoch or mark.seq <= self._spool.stored:
+            return
+        if mark.seq > max(session.sent, self._spool.last_seq):
+            log.error("the centre confirms record %s, which was never sent; ignored", mark.seq)
+            return
+        session.progress_at = time.monotonic()
+        session.sent = max(session.sent, mark.seq)
+        self._spool.forget(mark.seq)
+
+    def _birth(self, session: _Session) -> State:
+        return State(
+            self._station,
+            session.name,
+            True,
+            self._version,
+            self._clock(),
+            active=self._state.active,
+            uplinks=self._state.uplinks,
+        )
+
+    def _goodbye(self, session: _Session) -> State:
+        return State(self._station, session.name, False, self._version, self._clock())
+
+    def _say_goodbye(self, session: _Session) -> None:
+        self._publish(session)
+        self._send(session, Up.STATE, encode(self._goodbye(session)), retain=True)
+        until = time.monotonic() + LAST_WORDS_S
+        while session.in_flight > 0 and time.monotonic() < until:
+            if session.client.loop(0.1) != mqtt.MQTT_ERR_SUCCESS:
+                return
+
+    def _topic(self, kind: Up) -> str:
+        return Address(self._station, kind).topic
+
+    def _wait(self, for_s: float, connection: int | None = None, writing: Literal["writing", ""] = "") -> bool:
+        """Until there is something to do; true when the connection can be read."""
+        reading = [self._wake_read] if connection is None else [self._wake_read, connection]
+        readable, _, _ = select.select(reading, reading[1:] if writing else [], [], for_s)
+        if self._wake_read in readable:
+            os.read(self._wake_read, 4096)
+        return connection in readable
+
+
+def _kind(records: list[Record]) -> Up:
+    if len(records) > 1:
+        return Up.LOG
+    return Up.FACT if isinstance(records[0].body, Fact) else Up.SUM
