@@ -57,6 +57,34 @@ def up(arguments: argparse.Namespace) -> int:
         return subprocess.run([shell], check=False, preexec_fn=_ordinary_interrupt).returncode
 
 
+def play(arguments: argparse.Namespace) -> int:
+    stories = {path: read_story(path) for path in arguments.files}  # all are read before any is played
+    if not cell.inside():
+        options = ["--jobs", str(arguments.jobs), *(["--logs", str(arguments.logs)] if arguments.logs else [])]
+        return _again_inside(["play", *options, *map(str, arguments.files)])
+    from lab import playing
+
+    logs = arguments.logs or Path("/run/lab/logs")
+    return playing.play_all(stories, logs.absolute(), arguments.jobs)
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    if not cell.inside():
+        from lab import publish
+
+        with publish.listen(arguments.http) as listener:  # the host's loopback cannot be reached from inside
+            port = listener.getsockname()[1]
+            options = ["--seconds", str(arguments.seconds)] if arguments.seconds is not None else []
+            told = ["--http", str(port), "--listener", str(listener.fileno())]
+            return _again_inside(["demo", *options, *told], pass_fds=(listener.fileno(),))
+    from lab import demo as demonstration
+
+    if arguments.listener is None:
+        raise LabError("the demo makes its own cell: run it outside of one")
+    story = read_story(demonstration.STORY)
+    return demonstration.run(story, arguments.listener, arguments.http, arguments.seconds)
+
+
 def set_weather(arguments: argparse.Namespace) -> int:
     try:
         change = yaml.safe_load(arguments.change)
@@ -115,6 +143,18 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("uplink")
     one.add_argument("change", help="for instance '{loss: 0.2, up: {blackhole: true}}'")
     one.set_defaults(run=set_weather)
+
+    one = commands.add_parser("play", help="play scenarios with the real programs and judge them")
+    one.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    one.add_argument("--jobs", type=int, default=1, help="how many stations at once (1)")
+    one.add_argument("--logs", type=Path, help="a folder in which the programs' logs and data are kept")
+    one.set_defaults(run=play)
+
+    one = commands.add_parser("demo", help="the main story, live in the terminal, with the centre's page")
+    one.add_argument("--seconds", type=float, help="end by itself in that time; the exit code tells how it went")
+    one.add_argument("--http", type=int, default=0, metavar="PORT", help="of the centre's page here (a free one)")
+    one.add_argument("--listener", type=int, help=argparse.SUPPRESS)
+    one.set_defaults(run=demo)
 
     _add_internal(commands)
     return parser
