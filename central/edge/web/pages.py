@@ -15,7 +15,11 @@ from central.edge.web.describe import describe, describe_record
 
 LATEST_RECORDS = 100
 MOST_PRESSING_FIRST = (Word.DOWN, Word.BACKUP, Word.UNKNOWN, Word.READY)
-STATIC_TYPES = {"siaga.css": "text/css; charset=utf-8", "siaga.js": "text/javascript; charset=utf-8"}
+STATIC_TYPES = {
+    "siaga.css": "text/css; charset=utf-8",
+    "siaga.js": "text/javascript; charset=utf-8",
+    "siaga.svg": "image/svg+xml",
+}
 
 
 @require_safe

@@ -1,14 +1,16 @@
 """The first tables of the store."""
 
+from typing import ClassVar
+
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
     initial = True
 
-    dependencies = []
+    dependencies: ClassVar = []
 
-    operations = [
+    operations: ClassVar = [
         migrations.CreateModel(
             name="Station",
             fields=[
