@@ -53,7 +53,7 @@ class _Line:
     device: str
     family: Family
     ident: int
-    socket: socket.socket | None = None
+    opened: socket.socket | None = None
     stamps: int = 0
     """How many packets the kernel has numbered on this socket."""
     flights: dict[int, _Flight] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class Prober:
             self._close(line)
 
     def _send(self, line: _Line, seq: int, target: str) -> None:
-        opened = line.socket or self._open(line)
+        opened = line.opened or self._open(line)
         now = time.monotonic()
         line.forget_before(now - REMEMBERED_S)
         self._next = (self._next + 1) & 0xFFFF
@@ -120,16 +120,16 @@ class Prober:
         line.stamps += 1
 
     def _open(self, line: _Line) -> socket.socket:
-        line.socket = _listening(line.device, line.family)
+        line.opened = _listening(line.device, line.family)
         line.stamps, line.by_stamp = 0, {}
-        asyncio.get_running_loop().add_reader(line.socket, self._read, line, line.socket)
-        return line.socket
+        asyncio.get_running_loop().add_reader(line.opened, self._read, line, line.opened)
+        return line.opened
 
     def _close(self, line: _Line) -> None:
-        if line.socket is not None:
-            asyncio.get_running_loop().remove_reader(line.socket)
-            line.socket.close()
-            line.socket = None
+        if line.opened is not None:
+            asyncio.get_running_loop().remove_reader(line.opened)
+            line.opened.close()
+            line.opened = None
 
     def _read(self, line: _Line, opened: socket.socket) -> None:
         """Send stamps first, then answers: an answer needs its echo's stamp."""

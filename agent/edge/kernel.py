@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from pyroute2.netlink.exceptions import NetlinkError
+
 from agent.core.events import Event, KernelSeen, RoutesRefused, RoutesRepaired
 from agent.core.routes import Wish
 from agent.core.station import Station
 from agent.edge import nft
-from agent.edge.netlink import Netlink, NetlinkError
+from agent.edge.netlink import Netlink
 from agent.edge.sysctl import Sysctls
 
 log = logging.getLogger(__name__)
@@ -50,9 +52,18 @@ class Kernel:
                 except (OSError, NetlinkError) as why:
                     self._emit(RoutesRefused(str(why)))
                 await asyncio.sleep(GATHER_S)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_AGAIN_S):
-                        await self._stirred.wait()
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Until something stirs, or it is time to look at what makes no sound."""
+        try:
+            async with asyncio.timeout(LOOK_AGAIN_S):
+                await self._stirred.wait()
+        except TimeoutError:
+            try:
+                await self._nft.check()
+            except OSError as why:
+                self._emit(RoutesRefused(str(why)))
 
     async def _listen(self, netlink: Netlink) -> None:
         while True:
