@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 INSIDE = "SIAGA_LAB_CELL"  # set in the environment of everything in a cell
-NEEDED = ("ip", "nft", "unshare", "nsenter", "mount")
+NEEDED = ("ip", "nft", "unshare", "mount")
 _ALL_NEW = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _AS_ROOT = ("--user", "--map-root-user")  # without a user namespace of our own, only root may do any of this
 _FORWARDED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}

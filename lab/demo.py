@@ -127,9 +127,9 @@ class _Terminal:
 def _client(view: View) -> str:
     if not view.client.get("answered"):
         return "LAN client: waits"
-    download = view.client["download"]
+    now_ms, longest_ms, download = (view.client[key] for key in ("current_gap_ms", "longest_gap_ms", "download"))
     return (
-        f"LAN client: UDP gap now {view.client['current_gap_ms']:.0f} ms, longest {view.client['longest_gap_ms']:.0f} ms; "
+        f"LAN client: UDP gap now {now_ms:.0f} ms, longest {longest_ms:.0f} ms; "
         f"download {'flows' if download['alive'] else 'stands'}, {download['bytes'] / 1e6:.1f} MB, "
         f"{download['resets']} resets, {download['reconnects']} reconnects"
     )

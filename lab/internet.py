@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import cast
 
 ECHO_PORT, DOWNLOAD_PORT = 7007, 7080
 _CHUNK_BYTES, _CHUNK_EVERY_S = 5_000, 0.1  # 400 kbit/s: leaves room on every uplink
@@ -11,8 +12,7 @@ _CHUNK_BYTES, _CHUNK_EVERY_S = 5_000, 0.1  # 400 kbit/s: leaves room on every up
 
 class _Echo(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._transport.sendto(data, addr)

@@ -95,7 +95,7 @@ class Station:
     def run(self, where: str, command: Sequence[str], timeout_s: float = 30.0) -> str:
         """What the command prints in that namespace; LabError when it fails."""
         done = subprocess.run(
-            self._nsenter(where, command), capture_output=True, text=True, timeout=timeout_s, check=False
+            self._there(where, command), capture_output=True, text=True, timeout=timeout_s, check=False
         )
         if done.returncode != 0:
             raise LabError(f"{where}: {' '.join(command)} ended with {done.returncode}: {done.stderr.strip()}")
@@ -110,7 +110,7 @@ class Station:
         **more: Any,
     ) -> subprocess.Popen[Any]:
         """A program in that namespace; the process is the program itself, so that kill -9 hits no wrapper."""
-        process = subprocess.Popen(self._nsenter(where, command), stdout=stdout, stderr=stderr, **more)
+        process = subprocess.Popen(self._there(where, command), stdout=stdout, stderr=stderr, **more)
         self._started.append(process)
         return process
 
@@ -176,8 +176,9 @@ class Station:
     def _control(self, uplink: str) -> Path:
         return control_path(self.topology.prefix + uplink)
 
-    def _nsenter(self, where: str, command: Sequence[str]) -> list[str]:
-        return ["nsenter", f"--net={namespace.NAMED / self.topology.name(where)}", "--", *command]
+    def _there(self, where: str, command: Sequence[str]) -> list[str]:
+        """`ip netns exec` becomes the command, and gives it the /sys of the namespace, which nsenter does not."""
+        return ["ip", "netns", "exec", self.topology.name(where), *command]
 
 
 def stop(process: subprocess.Popen[Any], patience_s: float = _PATIENCE_S) -> None:

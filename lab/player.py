@@ -102,10 +102,8 @@ class Player:
             stop(client)
         stored = self._stored() if StoredEverything() in self._story.expect else None
         longest_s = max((gap_s for _, gap_s in gaps), default=0.0) if self.view.client.get("answered") else None
-        return Outcome(
-            judgement.judge(self._story.expect, Run(sorted(self._seen, key=lambda seen: seen.t_s), longest_s, stored)),
-            gaps,
-        )
+        seen = sorted(self._seen, key=lambda each: each.t_s)  # two threads look
+        return Outcome(judgement.judge(self._story.expect, Run(seen, longest_s, stored)), gaps)
 
     def _run_timeline(self) -> None:
         self._seen, self.view.happened = [], []
