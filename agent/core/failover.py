@@ -149,7 +149,7 @@ class Failover:
         for name, watched in self._watched.items():
             for outcome in watched.echoes.settle(now):
                 watched.judge.settle(outcome)
-            verdict = watched.judge.judge(watched.trouble, watched.echoes.silence_s(now), now)
+            verdict = watched.judge.judge(watched.trouble, watched.echoes.unanswered_since, now)
             if verdict is not None:
                 yield self._verdict_fact(name, verdict, now)
 
@@ -160,7 +160,7 @@ class Failover:
 
     def _silence_ends(self, watched: _Watched) -> Iterator[float]:
         if watched.judge.health is not Health.DEAD and (since := watched.echoes.unanswered_since) is not None:
-            yield since + watched.judge.limits.dead_after_s
+            yield watched.judge.dead_at(since)
 
     # decide
 

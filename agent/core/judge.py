@@ -69,21 +69,23 @@ class Judge:
     _tracks: dict[str, _Track] = field(default_factory=dict)
 
     def settle(self, outcome: dict[str, bool]) -> None:
-        """One settled round: {target: answered}."""
+        """One settled round: {target: answered}. Losses of an outage count no more once the link answers again."""
+        if self.health is Health.DEAD and not self._tracks and not any(outcome.values()):
+            return
         for target, answered in outcome.items():
             self._tracks.setdefault(target, _Track()).take(answered)
         if outcome:
             self._in_a_row = self._in_a_row + 1 if any(outcome.values()) else 0
             self.answers = self._in_a_row >= ANSWERS_AGAIN
 
-    def judge(self, trouble: str | None, silence_s: float, now: float) -> Verdict | None:
+    def judge(self, trouble: str | None, silent_since: float | None, now: float) -> Verdict | None:
         """`trouble` is what makes the link unusable whatever its echoes do: no carrier, no gateway."""
         if trouble is not None:
             return self._become(Health.DEAD, now, {"cause": trouble})
-        if silence_s >= self.limits.dead_after_s:
+        if silent_since is not None and now >= self.dead_at(silent_since):
             evidence: Evidence = {
                 "cause": "silence",
-                "silence_s": round(silence_s, 2),
+                "silence_s": round(now - silent_since, 2),
                 "limit_s": self.limits.dead_after_s,
             }
             return self._become(Health.DEAD, now, evidence)
@@ -95,6 +97,10 @@ class Judge:
         if self.health is not Health.UP and self._half(lambda track: -track.sprt >= proof):
             return self._become(Health.UP, now, {"cause": "proven good", "loss_below": BAD_LOSS})
         return None
+
+    def dead_at(self, silent_since: float) -> float:
+        """The moment from which so long a silence is death."""
+        return silent_since + self.limits.dead_after_s
 
     def _most(self, holds: Callable[[_Track], bool]) -> bool:
         """More than half of the targets: one dead target of two is no bad link."""

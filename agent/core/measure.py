@@ -63,7 +63,7 @@ class Echoes:
         self._rounds: deque[Round] = deque()
         self.unanswered_since: float | None = None
         """When the first round after the newest answered one was sent; None when nothing is unanswered."""
-        self._newest_answered = 0
+        self._newest_answered = self._settled = 0
         self._counts = _Counts()
 
     def due(self, now: float) -> int | None:
@@ -105,19 +105,18 @@ class Echoes:
             self._counts.sent -= 1
             self._counts.not_sent += 1
 
-    def silence_s(self, now: float) -> float:
-        """How long nothing has been answered."""
-        return 0.0 if self.unanswered_since is None else now - self.unanswered_since
-
     def settle(self, now: float) -> Iterator[dict[str, bool]]:
-        """Rounds whose time is up and that were not settled before, each as {target: answered}; not-sent left out."""
+        """Rounds that are answered or whose time is up, once each, as {target: answered}; not-sent left out.
+
+        In order, so that an answer is never judged before the losses that came before it.
+        """
         while self._rounds and self._rounds[0].sent_at < now - REMEMBERED_S:
             self._rounds.popleft()
-        for each in self._rounds:
+        while (each := self._round(self._settled + 1)) is not None:
             complete = len(each.rtt_s) + len(each.not_sent) == len(self.targets)
-            if each.settled or not (complete or now >= each.sent_at + self.pace.lost_after_s):
-                continue
-            each.settled = True
+            if not (complete or now >= each.sent_at + self.pace.lost_after_s):
+                return
+            self._settled, each.settled = each.seq, True
             self._counts.lost += each.lost(self.targets)
             yield {target: target in each.rtt_s for target in self.targets if target not in each.not_sent}
 

@@ -42,7 +42,7 @@ class Netlink:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._socket.close()
+        self._socket.close()
 
     async def changes(self) -> AsyncIterator[None]:
         """Yields after each message about links, addresses, routes or rules; raises OSError when some were missed."""

@@ -1,0 +1,1 @@
+"""Tests are sentences about a station; seconds pass because we say so."""
