@@ -34,6 +34,7 @@ class Part(Protocol):
     name: str
 
     def start(self) -> None: ...
+    def wait_until_ready(self) -> None: ...
     def is_alive(self) -> bool: ...
     def stop(self) -> None: ...
 
@@ -50,8 +51,7 @@ def run(settings: Settings) -> None:
         for part in _parts(settings, _page_listener(settings.http)):
             part.start()
             started.append(part)
-            if isinstance(part, Broker):
-                part.wait_until_ready()
+            part.wait_until_ready()
         _announce(settings)
         look_after([Care(part) for part in started], stopping)
     except BrokerError as why:
@@ -96,7 +96,7 @@ def _page_listener(http: Endpoint) -> socket.socket:
 def _parts(settings: Settings, page_listener: socket.socket) -> list[Part]:
     """Store first, then broker, collector and pages; nothing runs yet except the checks."""
     web_settings.configure(settings.data, hosts(settings))
-    from central.edge.collector import Collector  # late: Django's models exist only after its settings
+    from central.edge.collector import REDELIVERY_S, Collector  # late: Django's models exist only after its settings
     from central.edge.store import StoreError, open_store
     from central.edge.web.server import Web
 
@@ -105,13 +105,13 @@ def _parts(settings: Settings, page_listener: socket.socket) -> list[Part]:
     except StoreError as why:
         raise CannotStart(str(why)) from None
     outside = settings.outside_broker
-    heard_at = outside or Endpoint(reachable(settings.mqtt.host), settings.mqtt.port)
-    parts: list[Part] = [Collector(heard_at.host, heard_at.port), Web(page_listener)]
+    web = Web(page_listener)
     if outside:
-        return parts
+        return [Collector(outside.host, outside.port), web]
     broker = Broker(find_program(settings.broker), settings.data / "broker", settings.mqtt.host, settings.mqtt.port)
     broker.prepare()
-    return [broker, *parts]
+    first_wait_s = REDELIVERY_S if broker.has_history() else 0.0
+    return [broker, Collector(reachable(settings.mqtt.host), settings.mqtt.port, first_wait_s), web]
 
 
 def hosts(settings: Settings) -> list[str]:

@@ -16,6 +16,7 @@ READY_PATIENCE_S = 10.0
 PORT_PATIENCE_S = 2.0  # the broker of a centre that was just killed needs a moment to be gone
 STOP_PATIENCE_S = 2.0
 OLDEST_VERSION = (2, 10)  # the first that knows sync_interval
+REDELIVER_AFTER = "1s"  # the collector waits a little longer before it comes back, so that order is kept
 LARGEST_PAYLOAD = "128KB"  # what the contract allows, and room for the topic and the broker's own headers
 LARGEST_STORE = "2GB"  # then nothing more is acknowledged, and the stations keep their records
 LAUNCH = """
@@ -55,6 +56,10 @@ class Broker:
             if time.monotonic() > deadline_s:
                 raise BrokerError(f"mqtt {self._host}:{self._port} cannot be used: {why_not}")
             time.sleep(0.05)
+
+    def has_history(self) -> bool:
+        """Whether it ran here before, so that it may hold something for the collector."""
+        return (self._folder / "jetstream").exists()
 
     def start(self) -> None:
         """Start the child. Call it from the main thread: the kernel ends the child when the starting thread ends."""
@@ -118,7 +123,7 @@ def configuration(folder: Path, host: str, port: int) -> str:
 server_name: siaga
 listen: "127.0.0.1:-1"
 authorization {{ users: [ {{ user: station, password: "{password}", allowed_connection_types: [MQTT] }} ] }}
-mqtt {{ host: {json.dumps(host)}, port: {port}, no_auth_user: station }}
+mqtt {{ host: {json.dumps(host)}, port: {port}, no_auth_user: station, ack_wait: "{REDELIVER_AFTER}" }}
 jetstream {{
   store_dir: {json.dumps(str(folder))}
   max_memory_store: 64MB

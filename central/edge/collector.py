@@ -25,8 +25,10 @@ LARGEST_BATCH = 500
 LONGEST_BATCH_S = 0.25
 LULL_S = 0.05  # when nothing more comes for so long, the batch is not kept waiting
 KEEPALIVE_S = 30
+REDELIVERY_S = 1.25  # longer than the embedded broker's ack_wait: what was not acknowledged then comes before the new
 WAITING_MESSAGES = 2000  # then the network thread waits, and with it the broker
 COMPLAINT_EVERY_S = 60.0
+READY_PATIENCE_S = 5.0
 STORE_RETRY_S = 1.0
 SUBACK_PATIENCE_S = 10.0
 STOP_PATIENCE_S = 2.0
@@ -53,10 +55,12 @@ class Collector:
 
     name = "collector"
 
-    def __init__(self, host: str, port: int, keep: Keep = store.keep) -> None:
+    def __init__(self, host: str, port: int, first_wait_s: float = 0.0, keep: Keep = store.keep) -> None:
         self._host = host
         self._port = port
+        self._wait_s = first_wait_s
         self._keep = keep
+        self._hearing = threading.Event()
         self._complaints = Complaints()
 
     def start(self) -> None:
@@ -70,6 +74,10 @@ class Collector:
         self._storing.start()
         self._client.connect_async(self._host, self._port, KEEPALIVE_S)
         self._client.loop_start()
+
+    def wait_until_ready(self) -> None:
+        """Wait a little for the stations to be heard; a broker elsewhere may come later."""
+        self._hearing.wait(READY_PATIENCE_S)
 
     def is_alive(self) -> bool:
         asked_s = self._asked_s
@@ -94,6 +102,7 @@ class Collector:
             manual_ack=True,
         )
         client.max_inflight_messages_set(LARGEST_BATCH)
+        client.on_pre_connect = self._on_pre_connect
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -101,6 +110,9 @@ class Collector:
         client.on_message = self._on_message
         _spread(client)
         return client
+
+    def _on_pre_connect(self, _client: mqtt.Client, _data: Any) -> None:
+        self._stopping.wait(self._wait_s)
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
@@ -117,10 +129,13 @@ class Collector:
             client.disconnect()  # ends paho's thread, so that the daemon starts us anew, with patience
             return
         self._asked_s = None
+        self._wait_s = REDELIVERY_S  # from now on the broker may hold something for us
+        self._hearing.set()
         log.info("hearing the stations through the broker at %s:%d", self._host, self._port)
 
     def _on_disconnect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self._asked_s = None
+        self._hearing.clear()
         if not self._stopping.is_set():
             self._complain("connection", f"lost the broker at {self._host}:{self._port}: {reason}")
         _spread(client)

@@ -1,5 +1,6 @@
 """A polling station as the centre's tests need it: it speaks the contract over real MQTT and remembers the answers."""
 
+import queue
 import threading
 from collections.abc import Iterable
 
@@ -23,6 +24,7 @@ from wire.messages import (
 )
 from wire.topics import Address, Down, Up
 
+DEADLINE_S = 30.0
 SANGATTA = "6408042001143"
 
 
@@ -70,18 +72,28 @@ class Station:
         self.number = number
         self.marks: list[Stored] = []
         self._connected = threading.Event()
+        self._taken: queue.Queue[int] = queue.Queue()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"station-{number}", clean_session=False)
         self._client.on_connect = self._on_connect
+        self._client.on_disconnect = lambda *_: self._connected.clear()
+        self._client.on_publish = lambda _client, _data, mid, *_: self._taken.put(mid)
         self._client.on_message = self._on_message
         self._client.reconnect_delay_set(0.05, 0.2)
         self._client.connect_async("127.0.0.1", port, keepalive=5)
         self._client.loop_start()
-        assert self._connected.wait(10), "the broker takes no station"
+        assert self._connected.wait(DEADLINE_S), "the broker takes no station"
 
     def say(self, message: State | Delivery, kind: Up | None = None) -> mqtt.MQTTMessageInfo:
         if isinstance(message, State):
             return self.send(encode(message), Up.STATE, retain=True)
         return self.send(encode(message), kind or Up.LOG)
+
+    def tell(self, message: State | Delivery) -> None:
+        """Say it once the broker is there, and wait until the broker took it: so a stream keeps its order."""
+        assert self._connected.wait(DEADLINE_S), "the broker did not come back"
+        info = self.say(message)
+        while self._taken.get(timeout=DEADLINE_S) != info.mid:
+            pass
 
     def send(self, payload: bytes, kind: str = "log", retain: bool = False) -> mqtt.MQTTMessageInfo:
         topic = Address(self.number, Up.LOG).topic.replace("/log", f"/{kind}")

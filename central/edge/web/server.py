@@ -35,6 +35,9 @@ class Web:
         self._thread = threading.Thread(target=self._server.run, args=([listener],), name="web", daemon=True)
         self._thread.start()
 
+    def wait_until_ready(self) -> None:
+        """Nothing to wait for: the socket takes connections already, and they are answered in a moment."""
+
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
