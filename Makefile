@@ -5,6 +5,8 @@ PY := $(VENV)/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 SYSTEM_PACKAGES := iproute2 nftables python3-venv
 SYSTEM_COMMANDS := ip nft unshare nsenter python3
+# Four at once, because most tests wait for a virtual network, not for a processor.
+PYTEST := --numprocesses=4 --dist=worksteal
 
 .DEFAULT_GOAL := help
 
@@ -25,4 +27,31 @@ $(VENV)/.ready: pyproject.toml $(VENV)/.system
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[central,lab,dev]'
 	@touch $@
 
-.PHONY: help setup
+demo: setup ## play a polling station whose links fail, live; SECONDS=60 runs unattended and judges
+	@$(PY) -m lab demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: setup ## run every test, those with real packets too
+	@$(PY) -m lab enter -- $(PY) -m pytest $(PYTEST)
+
+lint: setup ## ruff: rules and format
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: setup ## mypy, strict
+	@$(PY) -m mypy
+
+check: lint types test ## everything that CI checks
+
+docs: setup ## generate docs/operating.md from wire/codes.py
+	@$(PY) -m wire.operating > docs/operating.md
+
+bench-lab: setup ## measure the lab itself; writes the table in docs/lab.md
+	@$(PY) -m lab enter -- $(PY) bench/lab_accuracy.py
+
+bench-failover: setup ## measure what a LAN client feels at a blackhole; writes the table in docs/failover.md
+	@$(PY) -m lab enter -- $(PY) -m bench.blackhole_gap
+
+clean: ## remove the virtual environment and what builds leave behind
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.PHONY: help setup demo test lint types check docs bench-lab bench-failover clean
