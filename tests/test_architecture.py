@@ -1,0 +1,156 @@
+"""Who may import whom, and what every file of ours has; held by reading the source, not by running it."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+OURS = ("agent", "central", "lab", "wire")
+NEVER_IN_A_CORE = {
+    "asyncio", "socket", "time", "datetime", "random", "os", "pathlib", "logging", "sqlite3", "threading", "subprocess"
+}  # fmt: skip
+ONLY_AT_THE_DESK = {"scapy", "icmplib", "speedtest"}  # tools and oracles: large, slow, or blind to ip rules
+
+# Part -> the parts of ours that it may import. A file belongs to the longest part that its name begins with.
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "wire": ("wire",),
+    "agent.core": ("agent.core", "wire"),
+    "agent.edge": ("agent.core", "agent.edge", "wire"),
+    "agent.config": ("agent.core", "wire"),
+    "agent": ("agent", "wire"),
+    "central.core": ("central.core", "wire"),
+    "central.edge": ("central.core", "central.edge", "wire"),
+    "central.config": ("central.core", "wire"),
+    "central": ("central", "wire"),
+    "lab": ("lab",),
+}
+NEVER_IMPORT: dict[str, set[str]] = {
+    "agent.core": NEVER_IN_A_CORE | ONLY_AT_THE_DESK,
+    "central.core": NEVER_IN_A_CORE | ONLY_AT_THE_DESK,
+    "agent": ONLY_AT_THE_DESK,
+}
+CORE_MAY_INSTALL = {"msgspec"}
+
+
+def breaches(module: str, source: str) -> list[str]:
+    """What this module's source does that the tables above forbid."""
+    found = [] if ast.get_docstring(ast.parse(source)) else [f"{module}: does not say in a docstring what it is for"]
+    part = _longest(module, MAY_IMPORT)
+    for name, level in _imports(source):
+        if level:
+            found.append(f"{module}: imports {name or '.'} relatively")
+            continue
+        if name.split(".")[0] in OURS and not _within(name, MAY_IMPORT[part]):
+            found.append(f"{module}: imports {name}; {part} may import only {', '.join(MAY_IMPORT[part])} of ours")
+        for above in (each for each in NEVER_IMPORT if _within(module, (each,))):
+            if name.split(".")[0] in NEVER_IMPORT[above]:
+                found.append(f"{module}: imports {name}, which {above} never does")
+        if part.endswith(".core") and not _is_plain(name):
+            found.append(f"{module}: imports {name}; a core may install {', '.join(CORE_MAY_INSTALL)} only")
+    return found
+
+
+def _imports(source: str) -> Iterator[tuple[str, int]]:
+    """(full name, dots in front) of everything imported anywhere in the source, also inside functions."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                yield from ((alias.name, 0) for alias in names)
+            case ast.ImportFrom(module=None, level=level):
+                yield "", level
+            case ast.ImportFrom(module=module, names=names, level=level):
+                # `from agent import edge` brings in agent.edge; `from wire.topics import Up` only wire.topics
+                yield from ((f"{module}.{alias.name}" if module in OURS else str(module), level) for alias in names)
+            case ast.Call(func=ast.Name(id="__import__") | ast.Attribute(attr="import_module"), args=[first, *_]):
+                yield (str(first.value) if isinstance(first, ast.Constant) else "?"), 0
+
+
+def _longest(module: str, parts: dict[str, tuple[str, ...]]) -> str:
+    return max((part for part in parts if _within(module, (part,))), key=len)
+
+
+def _within(name: str, parts: tuple[str, ...]) -> bool:
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
+
+
+def _is_plain(name: str) -> bool:
+    top = name.split(".")[0]
+    return top in OURS or top in sys.stdlib_module_names or top in CORE_MAY_INSTALL
+
+
+def modules() -> dict[str, Path]:
+    paths = (path for top in OURS for path in sorted(Path(top).rglob("*.py")))
+    return {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+@pytest.mark.parametrize(("module", "path"), modules().items(), ids=list(modules()))
+def test_a_module_imports_only_what_its_part_may(module: str, path: Path) -> None:
+    assert breaches(module, path.read_text()) == []
+
+
+def test_the_modules_of_every_part_are_looked_at() -> None:
+    parts = {_longest(module, MAY_IMPORT) for module in modules()}
+    assert parts == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "complaint"),
+    [
+        ("wire.codes", "from agent.core.station import Kind", "of ours"),
+        ("agent.core.judge", "from agent.edge import icmp", "of ours"),
+        ("agent.core.judge", "from agent import daemon", "of ours"),
+        ("agent.core.judge", "import agent.edge.icmp", "of ours"),
+        ("agent.core.judge", "import time", "never"),
+        ("agent.core.judge", "from random import random", "never"),
+        ("agent.core.judge", "import os.path", "never"),
+        ("agent.core.judge", "import asyncio, json", "never"),
+        ("agent.core.judge", "def now():\n    import time\n    return time.time()", "never"),
+        ("agent.core.judge", "if True:\n    from datetime import datetime", "never"),
+        ("agent.core.judge", "__import__('time')", "never"),
+        ("agent.core.judge", "import numpy", "install"),
+        ("agent.core.judge", "from .measure import Echoes", "relatively"),
+        ("agent.core.judge", "from . import measure", "relatively"),
+        ("agent.edge.icmp", "from agent.daemon import Daemon", "of ours"),
+        ("agent.edge.icmp", "from agent import config", "of ours"),
+        ("agent.edge.icmp", "import scapy.all", "never"),
+        ("agent.daemon", "import icmplib", "never"),
+        ("agent.daemon", "from speedtest import Speedtest", "never"),
+        ("agent.daemon", "from central.core import fleet", "of ours"),
+        ("agent.config", "from agent.edge.spool import Spool", "of ours"),
+        ("central.core.fleet", "import logging", "never"),
+        ("central.core.fleet", "from django.db import models", "install"),
+        ("central.edge.store", "from agent.core.routes import Wish", "of ours"),
+        ("central.edge.store", "from central import daemon", "of ours"),
+        ("central.config", "from central.edge.store import Store", "of ours"),
+        ("lab.player", "from wire.messages import Fact", "of ours"),
+        ("lab.player", "import importlib\nimportlib.import_module('agent.daemon')", "of ours"),
+    ],
+)
+def test_a_planted_breach_is_caught(module: str, line: str, complaint: str) -> None:
+    found = breaches(module, f'"""What it is for."""\n\n{line}\n')
+    assert len(found) == 1
+    assert complaint in found[0]
+
+
+def test_a_file_that_does_not_say_what_it_is_for_is_caught() -> None:
+    assert breaches("agent.core.judge", "x = 1\n") == ["agent.core.judge: does not say in a docstring what it is for"]
+
+
+def test_what_is_allowed_is_not_complained_about() -> None:
+    allowed = (
+        '"""Why."""\nimport msgspec\nfrom math import log\nfrom agent.core.station import Kind\nimport wire.topics\n'
+    )
+    assert breaches("agent.core.judge", allowed) == []
+
+
+@pytest.mark.parametrize("folder", ["config", "systemd"])
+def test_a_folder_of_examples_holds_nothing_importable(folder: str) -> None:
+    assert [str(path) for path in Path(folder).rglob("*.py")] == []
+
+
+@pytest.mark.parametrize("folder", ["tests", "bench"])
+def test_every_file_beside_the_programs_says_what_it_is_for(folder: str) -> None:
+    silent = [str(p) for p in Path(folder).rglob("*.py") if not ast.get_docstring(ast.parse(p.read_text()))]
+    assert silent == []
