@@ -43,7 +43,7 @@ types: setup ## mypy, strict
 check: lint types test ## everything that CI checks
 
 docs: setup ## generate docs/operating.md from wire/codes.py
-	@$(PY) -m wire.operating > docs/operating.md
+	@$(PY) -m wire.codes > docs/operating.md
 
 bench-lab: setup ## measure the lab itself; writes the table in docs/lab.md
 	@$(PY) -m lab enter -- $(PY) bench/lab_accuracy.py

@@ -139,3 +139,23 @@ _TABLE = (
 )
 
 CODES: dict[str, Code] = {code.code: code for code in _TABLE}
+
+
+def as_markdown() -> str:
+    """The table as docs/operating.md shows it."""
+    lines = [
+        "# Operating: what each code means, and what to do",
+        "",
+        "Generated from `wire/codes.py` by `make docs`; change it there. / Dibuat dari `wire/codes.py`.",
+        "",
+        "| kode / code | berat / severity | arti / meaning | tindakan / what to do |",
+        "| --- | --- | --- | --- |",
+    ]
+    for code in _TABLE:
+        meaning, action = f"{code.meaning_id}<br>*{code.meaning_en}*", f"{code.action_id}<br>*{code.action_en}*"
+        lines.append(f"| `{code.code}` | {code.severity} | {meaning} | {action} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")
