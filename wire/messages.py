@@ -149,6 +149,7 @@ class Stored(msgspec.Struct, frozen=True, tag="stored"):
 
 
 M = TypeVar("M", State, Delivery, Stored)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # msgspec lets the last two through
 
 
 def encode(message: State | Delivery | Stored | Record) -> bytes:
@@ -161,7 +162,7 @@ def decode(data: bytes, kind: type[M]) -> M:
         raise BadMessage(f"{len(data)} bytes; at most {LARGEST_BYTES} are taken")
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, RecursionError) as why:
+    except UNREADABLE as why:
         raise BadMessage(f"not a {kind.__name__}: {why}") from None
 
 
@@ -169,5 +170,5 @@ def decode_record(data: bytes) -> Record:
     """A record as the spool keeps it; raises BadMessage."""
     try:
         return msgspec.json.decode(data, type=Record)
-    except msgspec.DecodeError as why:
+    except UNREADABLE as why:
         raise BadMessage(f"not a Record: {why}") from None
