@@ -1,0 +1,1 @@
+"""The contract: golden files, topics, codes."""

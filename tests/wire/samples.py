@@ -1,0 +1,111 @@
+"""The values that the golden files hold, written out once more by hand."""
+
+from wire.messages import (
+    Active,
+    Delivery,
+    Fact,
+    Health,
+    Record,
+    Stamp,
+    State,
+    Stored,
+    Summary,
+    UplinkState,
+    UplinkSummary,
+)
+
+STATION = "6408042001143"
+STAMP = Stamp(boot="5f0c3a9be211", uptime_s=86461.25, wall_s=1795305600.125, synced=False)
+
+STATE = State(
+    station=STATION,
+    session="5f0c3a9be211-3",
+    online=True,
+    agent="0.1.0",
+    stamp=STAMP,
+    active=Active(ipv4="lte", ipv6=None),
+    uplinks=(
+        UplinkState(
+            name="fibre",
+            interface="eth0",
+            kind="fibre",
+            health=Health.DEAD,
+            since_s=12.5,
+            carries_traffic=False,
+            operator="Telkom",
+            rtt_ms=8.125,
+            loss=0.25,
+        ),
+        UplinkState(
+            name="lte",
+            interface="wwan0",
+            kind="lte",
+            health=Health.UP,
+            since_s=86400.0,
+            carries_traffic=True,
+            operator="Telkomsel · Kalimantan",
+            rtt_ms=61.0,
+            loss=0.0,
+        ),
+        UplinkState(
+            name="geo", interface="eth2", kind="geo", health=Health.UNKNOWN, since_s=3.0, carries_traffic=False
+        ),
+    ),
+)
+
+WILL = State(
+    station=STATION,
+    session="5f0c3a9be211-3",
+    online=False,
+    agent="0.1.0",
+    stamp=STAMP,
+)
+
+FACT = Record(
+    epoch="0a1b2c3d4e5f6071",
+    seq=41,
+    stamp=STAMP,
+    body=Fact(
+        code="UPLINK_DEAD",
+        uplink="fibre",
+        before="up",
+        after="dead",
+        evidence={"cause": "silence", "silence_s": 1.31, "limit_s": 1.3, "rtt_ms": None},
+    ),
+)
+
+SUMMARY = Record(
+    epoch="0a1b2c3d4e5f6071",
+    seq=42,
+    stamp=STAMP,
+    body=Summary(
+        span_s=60.0,
+        active=Active(ipv4="fibre", ipv6="fibre"),
+        uplinks=(
+            UplinkSummary(
+                name="fibre",
+                health=Health.UP,
+                sent=480,
+                answered=478,
+                lost=2,
+                late=1,
+                not_sent=0,
+                rtt_min_ms=7.9,
+                rtt_p50_ms=8.125,
+                rtt_p95_ms=9.5,
+                rtt_p99_ms=31.0,
+                rtt_max_ms=1203.5,
+            ),
+            UplinkSummary(name="geo", health=Health.POOR, sent=0, answered=0, lost=0, late=0, not_sent=120),
+        ),
+    ),
+)
+
+SAMPLES: dict[str, State | Delivery | Stored] = {
+    "state": STATE,
+    "will": WILL,
+    "delivery_fact": Delivery(station=STATION, oldest=41, records=(FACT,)),
+    "delivery_summary": Delivery(station=STATION, oldest=42, records=(SUMMARY,)),
+    "delivery_log": Delivery(station=STATION, oldest=7, records=(FACT, SUMMARY)),
+    "stored": Stored(epoch="0a1b2c3d4e5f6071", seq=42),
+}

@@ -1,0 +1,66 @@
+"""The codes: each once, each with its words, and none used that is not among them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wire import codes
+from wire.codes import CODES, Severity
+from wire.messages import Health
+
+VERDICTS = tuple(health for health in Health if health is not Health.UNKNOWN)  # nobody is ever judged unknown
+
+
+def codes_said_in(source: str) -> Iterator[str]:
+    """The codes of every Fact(...), Noticed(...) and _once(...) in the source; of an f-string each thing it can be."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and _name(node.func) in ("Fact", "Noticed", "_once") and node.args:
+            match node.args[0]:
+                case ast.Constant(value=str(code)):
+                    yield code
+                case ast.JoinedStr(values=[ast.Constant(value="UPLINK_"), ast.FormattedValue()]):
+                    yield from (f"UPLINK_{health.upper()}" for health in VERDICTS)
+                case ast.Name(id="code"):
+                    pass  # handed through from where it was said
+                case other:
+                    yield f"cannot tell what {ast.unparse(other)} is"
+
+
+def _name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def said_by(folder: str) -> set[str]:
+    return {code for path in Path(folder).rglob("*.py") for code in codes_said_in(path.read_text())}
+
+
+def test_no_code_stands_twice_in_the_table() -> None:
+    assert len(CODES) == len(codes._TABLE)
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=list(CODES))
+def test_a_code_has_all_its_words_in_both_languages(code: codes.Code) -> None:
+    texts = (code.meaning_id, code.meaning_en, code.action_id, code.action_en)
+    assert all(text.strip() == text != "" for text in texts)
+    assert code.meaning_id != code.meaning_en
+    assert code.action_id != code.action_en
+    assert code.code == code.code.upper()
+    assert code.severity in Severity
+
+
+def test_whatever_the_agent_says_is_in_the_table() -> None:
+    assert said_by("agent") - CODES.keys() == set()
+
+
+def test_whatever_is_in_the_table_is_said_by_somebody() -> None:
+    assert CODES.keys() - said_by("agent") - said_by("central") == set()
+
+
+def test_an_unknown_code_would_be_found() -> None:
+    assert list(codes_said_in('Fact("UPLINK_TIRED")')) == ["UPLINK_TIRED"]
+    assert list(codes_said_in('events.Noticed("OH", {})')) == ["OH"]
+    assert list(codes_said_in('self._once("AH", {}, now)')) == ["AH"]
+    assert list(codes_said_in('Fact(f"UPLINK_{x}")')) == ["UPLINK_UP", "UPLINK_POOR", "UPLINK_DEAD"]
+    assert list(codes_said_in('Fact("A" + "B")')) == ["cannot tell what 'A' + 'B' is"]
