@@ -102,7 +102,8 @@ class Daemon:
             self._something.clear()
             left_s = self._core.wake_at() - time.monotonic()
             if left_s <= 0:
-                await asyncio.sleep(0)  # let the edges hand in what has arrived meanwhile
+                await asyncio.sleep(0)  # let the edges hand in what has arrived meanwhile: asyncio looks for it now,
+                await asyncio.sleep(0)  # and calls them after who was waiting already
                 if not self._waiting:
                     return Tick()
                 break

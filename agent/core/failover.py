@@ -56,8 +56,8 @@ class _Override:
 class Failover:
     """`handle` may be called with any event at any time; `wake_at` names the next moment that needs a Tick.
 
-    Health is judged on Tick and KernelSeen only: after a stall every answer that was waiting has been handled before
-    the Tick is, so that our own delay is never read as a link's silence.
+    Echoes are judged on Tick only: after a stall every answer that was waiting has been handled before the Tick is,
+    so that our own delay is never read as a link's silence.
     """
 
     def __init__(self, station: Station, now: float) -> None:
@@ -97,11 +97,18 @@ class Failover:
                 return [Fact(code, evidence=evidence)]
             case Stopping():
                 return [Fact("AGENT_STOPPED"), *self._summarise(now)]
-            case KernelSeen() | OverrideAsked() | OverrideEnded() | Tick():
-                facts = list(self._take(event, now))
-                facts += [*self._expire_override(now), *self._judge(now), *self._decide(now)]
-                state = [self.state(now)] if facts or now >= self._summary_at else []
-                return [*self._route(), *facts, *self._measure(now), *self._report(now), *state]
+            case KernelSeen():
+                return self._act([*self._see(event), *self._judge_troubled(now)], now)
+            case OverrideAsked() | OverrideEnded():
+                return self._act(list(self._obey(event, now)), now)
+            case Tick():
+                return self._act([*self._expire_override(now), *self._judge(now)], now)
+
+    def _act(self, facts: list[Fact], now: float) -> list[Effect]:
+        """What follows from new facts: the choice, its routes, the next echoes, the report."""
+        facts += self._decide(now)
+        state = [self.state(now)] if facts or now >= self._summary_at else []
+        return [*self._route(), *facts, *self._measure(now), *self._report(now), *state]
 
     def wake_at(self) -> float:
         """The next moment at which something is due: an echo, a verdict by silence, a summary, an override's end."""
@@ -149,14 +156,20 @@ class Failover:
         for name, watched in self._watched.items():
             for outcome in watched.echoes.settle(now):
                 watched.judge.settle(outcome)
-            verdict = watched.judge.judge(watched.trouble, watched.echoes.unanswered_since, now)
-            if verdict is not None:
-                yield self._verdict_fact(name, verdict, now)
+            yield from self._told(name, watched.judge.judge(watched.trouble, watched.echoes.unanswered_since, now), now)
 
-    def _verdict_fact(self, name: str, verdict: Verdict, now: float) -> Fact:
+    def _judge_troubled(self, now: float) -> Iterator[Fact]:
+        """What the kernel says needs no echo: a cable that is out is out."""
+        for name, watched in self._watched.items():
+            if watched.trouble is not None:
+                yield from self._told(name, watched.judge.judge(watched.trouble, None, now), now)
+
+    def _told(self, name: str, verdict: Verdict | None, now: float) -> Iterator[Fact]:
+        if verdict is None:
+            return
         sample = self._watched[name].echoes.sample(now)
         evidence = {**verdict.evidence, "rtt_ms": sample.rtt_ms, "loss": sample.loss}
-        return Fact(f"UPLINK_{verdict.after.upper()}", name, verdict.before, verdict.after, evidence)
+        yield Fact(f"UPLINK_{verdict.after.upper()}", name, verdict.before, verdict.after, evidence)
 
     def _silence_ends(self, watched: _Watched) -> Iterator[float]:
         if watched.judge.health is not Health.DEAD and (since := watched.echoes.unanswered_since) is not None:
@@ -212,17 +225,16 @@ class Failover:
         return [summary]
 
     def _once(self, code: str, evidence: Evidence, now: float) -> list[Effect]:
-        if now < self._told_at.get(code, now - REPEAT_S) + REPEAT_S:
+        told_at = self._told_at.get(code)
+        if told_at is not None and now < told_at + REPEAT_S:
             return []
         self._told_at[code] = now
         return [Fact(code, evidence=evidence)]
 
     # what was heard
 
-    def _take(self, event: KernelSeen | OverrideAsked | OverrideEnded | Tick, now: float) -> Iterator[Fact]:
+    def _obey(self, event: OverrideAsked | OverrideEnded, now: float) -> Iterator[Fact]:
         match event:
-            case KernelSeen():
-                yield from self._see(event)
             case OverrideAsked(uplink, for_s):
                 self._override = _Override(uplink, None if for_s is None else now + for_s)
                 yield Fact("OVERRIDE_SET", uplink, evidence={"for_s": for_s})

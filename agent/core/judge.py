@@ -27,7 +27,7 @@ class Limits:
 
 
 LIMITS = {
-    Kind.FIBRE: Limits(dead_after_s=1.3),  # a one-second cut, the next echo a quarter later, and its answer: 1.27 s
+    Kind.FIBRE: Limits(dead_after_s=1.3),  # a one-second cut, 0.2 s to the next echo, 0.1 s for its answer
     Kind.LTE: Limits(dead_after_s=2.0),
     Kind.LEO: Limits(dead_after_s=2.0),
     Kind.GEO: Limits(dead_after_s=3.0),  # 0.7 s of it is the healthy RTT

@@ -24,7 +24,7 @@ class Pace:
 
 
 PACE = {
-    Kind.FIBRE: Pace(every_s=0.25, lost_after_s=1.0),
+    Kind.FIBRE: Pace(every_s=0.2, lost_after_s=1.0),
     Kind.LTE: Pace(every_s=0.5, lost_after_s=1.5),  # radio scheduling and hand-over: tails of a second are ordinary
     Kind.LEO: Pace(every_s=0.5, lost_after_s=1.0),
     Kind.GEO: Pace(every_s=1.0, lost_after_s=2.0),  # healthy RTT is 0.55 to 0.7 s; narrow and metered, so half the pace
@@ -110,7 +110,7 @@ class Echoes:
 
         In order, so that an answer is never judged before the losses that came before it.
         """
-        while self._rounds and self._rounds[0].sent_at < now - REMEMBERED_S:
+        while self._rounds and self._rounds[0].settled and self._rounds[0].sent_at < now - REMEMBERED_S:
             self._rounds.popleft()
         while (each := self._round(self._settled + 1)) is not None:
             complete = len(each.rtt_s) + len(each.not_sent) == len(self.targets)
