@@ -1,6 +1,7 @@
 """The centre as a process: starts its parts in order, restarts those that die, stops them in reverse."""
 
 import fcntl
+import ipaddress
 import logging
 import os
 import signal
@@ -20,6 +21,12 @@ LOOK_EVERY_S = 0.25
 RESTART_FIRST_S = 0.25
 RESTART_LONGEST_S = 10.0
 DEATH_PATIENCE_S = 2.0  # what a centre that was just killed may need to let go of its files and ports
+
+QUIET = {  # what any stranger can cause by asking for a page must not fill the log
+    "django.request": logging.ERROR,
+    "django.security.DisallowedHost": logging.CRITICAL,
+    "uvicorn.error": logging.ERROR,
+}
 
 log = logging.getLogger("siaga.daemon")
 
@@ -42,6 +49,8 @@ class Part(Protocol):
 def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; raises CannotStart."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -125,7 +134,16 @@ def _announce(settings: Settings) -> None:
     print(f"page    http://{settings.http}/")
     print(f"broker  {broker}{' (not ours)' if settings.outside_broker else ''}")
     print(f"data    {settings.data.resolve()}", flush=True)
+    if not is_loopback(settings.http.host):
+        log.warning("the pages need no log in yet, and %s can be reached from other machines", settings.http)
     systemd.notify("READY=1")
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass

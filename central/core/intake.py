@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from wire import topics
-from wire.messages import LARGEST_BYTES, BadMessage, Delivery, Fact, Record, State, UplinkState, decode, encode
+from wire.messages import LARGEST_BYTES, BadMessage, Delivery, Fact, Record, State, UplinkState, decode
 
 LONGEST_NAME = 64
 MOST_UPLINKS = 16
-LARGEST_SEQ = 2**53  # JSON readers everywhere keep integers exact up to here
+LARGEST_FIGURE = 2**53  # JSON readers everywhere keep integers exact up to here, and no sum of a few overflows
 
 
 class Refused(BadMessage):
@@ -29,6 +29,8 @@ def read(topic: str, payload: bytes) -> State | Delivery:
     message = _decoded(address, payload)
     if message.station != address.station:
         raise Refused("station", f"{address.station} speaks for {message.station[:LONGEST_NAME]!r}")
+    if any(abs(figure) > LARGEST_FIGURE for figure in _figures(message)):
+        raise Refused("content", f"{address.station}: a figure beyond 2^53")
     flaw = _flaw_of_state(message) if isinstance(message, State) else _flaw_of_delivery(message)
     if flaw:
         raise Refused("content", f"{address.station}: {flaw}")
@@ -38,16 +40,26 @@ def read(topic: str, payload: bytes) -> State | Delivery:
 def _decoded(address: topics.Address, payload: bytes) -> State | Delivery:
     try:
         if address.kind is topics.Up.STATE:
-            state = decode(payload, State)
-            encode(state)  # an integer may be readable and yet too large to be written again
-            return state
+            return decode(payload, State)
         if isinstance(address.kind, topics.Up):
-            delivery = decode(payload, Delivery)
-            encode(delivery)
-            return delivery
-    except (BadMessage, OverflowError) as why:
+            return decode(payload, Delivery)
+    except BadMessage as why:
         raise Refused("content", f"{address.station}: {why}") from None
     raise Refused("topic", f"{address.topic} is not for the centre")
+
+
+def _figures(part: object) -> Iterator[float]:
+    """Every number in a message, however deep."""
+    if isinstance(part, int | float):
+        yield part
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from _figures(item)
+    elif isinstance(part, dict):
+        yield from _figures(tuple(part.values()))
+    else:
+        for name in getattr(part, "__struct_fields__", ()):
+            yield from _figures(getattr(part, name))
 
 
 def _flaw_of_state(state: State) -> str | None:
@@ -75,14 +87,14 @@ def _names_of_uplink(uplink: UplinkState) -> tuple[str, ...]:
 def _flaw_of_delivery(delivery: Delivery) -> str | None:
     if not delivery.records:
         return "a delivery without records"
-    if not 1 <= delivery.oldest <= LARGEST_SEQ:
-        return f"oldest {delivery.oldest} is not between 1 and 2^53"
+    if delivery.oldest < 1:
+        return f"oldest {delivery.oldest}; numbers begin at 1"
     epoch = delivery.records[0].epoch
     for record in delivery.records:
         if record.epoch != epoch:
             return "records of two epochs in one delivery; its `oldest` can speak for one only"
-        if not 1 <= record.seq <= LARGEST_SEQ:
-            return f"seq {record.seq} is not between 1 and 2^53"
+        if record.seq < 1:
+            return f"seq {record.seq}; numbers begin at 1"
         if max(map(len, _names_of_record(record))) > LONGEST_NAME:
             return f"record {record.seq}: a name longer than {LONGEST_NAME} characters"
     return None

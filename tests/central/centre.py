@@ -1,5 +1,6 @@
 """The centre as a child process on loopback, as an operator would start it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -108,5 +109,8 @@ class Centre:
 
     def broker_pid(self) -> int | None:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        names = {int(pid): Path(f"/proc/{pid}/exe").resolve().name for pid in children}
-        return next((pid for pid, name in names.items() if name == "nats-server"), None)
+        for pid in children:
+            with contextlib.suppress(FileNotFoundError):  # it may die while we look
+                if Path(f"/proc/{pid}/exe").readlink().name == "nats-server":
+                    return int(pid)
+        return None

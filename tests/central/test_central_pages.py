@@ -1,0 +1,123 @@
+"""The pages: true, readable without JavaScript, and deaf to what a station writes into its names."""
+
+import json
+
+import pytest
+
+from tests.central.centre import Centre, eventually
+from tests.central.station import Station, delivery, fact, state, summary, uplink, will
+from wire.messages import Delivery, Health
+
+READY, BACKUP, DOWN, GONE, NASTY = (f"64080420011{n:02d}" for n in range(5))
+NASTY_NAME = '<script src="//x">&'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reported(running: Centre) -> None:
+    """Five stations, each in a different condition."""
+    dead = (uplink("fibre", Health.DEAD), uplink("lte", Health.DEAD, "Telkomsel"))
+    said = {
+        READY: [state(READY), delivery([fact(1, "AGENT_STARTED"), summary(2)], station=READY)],
+        BACKUP: [state(BACKUP, carries="lte"), delivery([fact(1, "TRAFFIC_MOVED")], station=BACKUP)],
+        DOWN: [state(DOWN, carries=None, uplinks=dead), delivery([fact(1, "NO_UPLINK")], station=DOWN)],
+        GONE: [state(GONE), will(GONE), delivery([fact(1)], station=GONE)],
+        NASTY: [
+            state(NASTY, carries=NASTY_NAME, uplinks=(uplink(NASTY_NAME, operator=NASTY_NAME),)),
+            delivery([fact(1, NASTY_NAME)], station=NASTY),
+        ],
+    }
+    for number, messages in said.items():
+        station = Station(running.mqtt_port, number)
+        for message in messages:
+            station.tell(message)
+        last = messages[-1].records[-1].seq if isinstance(messages[-1], Delivery) else 0
+        eventually(lambda station=station, last=last: station.mark() == last)
+        station.leave()
+
+
+def test_the_list_says_the_word_the_uplinks_and_the_age(running: Centre) -> None:
+    status, _, page = running.get("/")
+    assert status == 200
+    for wanted in ("64.08.04.2001 · TPS 101", "SIAP", "CADANGAN", "GANGGUAN", "TIDAK DIKETAHUI", "detik lalu"):
+        assert wanted in page.replace("baru saja", "0 detik lalu")
+    assert "Lalu lintas dipindahkan ke jalur lain" in page
+    assert "Traffic was moved to another uplink" in page
+    assert "Telkomsel" in page
+    assert "8,4 ms" in page
+    assert page.index(f"/stations/{DOWN}/") < page.index(f"/stations/{BACKUP}/") < page.index(f"/stations/{READY}/")
+
+
+def test_the_api_says_the_same(running: Centre) -> None:
+    words = {number: running.station(number)["word"] for number in (READY, BACKUP, DOWN, GONE)}
+    assert words == {READY: "SIAP", BACKUP: "CADANGAN", DOWN: "GANGGUAN", GONE: "TIDAK DIKETAHUI"}
+    backup = running.station(BACKUP)
+    assert backup["active"] == {"ipv4": "lte", "ipv6": None}
+    assert backup["facts"][0]["code"] == "TRAFFIC_MOVED"
+    assert backup["age_s"] >= 0
+    assert [uplink["name"] for uplink in backup["uplinks"]] == ["fibre", "lte"]
+
+
+def test_a_station_has_its_own_page_with_its_records(running: Centre) -> None:
+    status, _, page = running.get(f"/stations/{READY}/")
+    assert status == 200
+    for wanted in ("64.08.04.2001 · TPS 100", "Agen mulai bekerja", "AGENT_STARTED", "59/60", "1,7 %", "9,9 ms"):
+        assert wanted in page
+
+
+def test_names_from_outside_are_text(running: Centre) -> None:
+    for path in ("/", f"/stations/{NASTY}/"):
+        page = running.get(path)[2]
+        assert NASTY_NAME not in page
+        assert "&lt;script src=&quot;//x&quot;&gt;&amp;" in page
+
+
+def test_every_answer_is_guarded(running: Centre) -> None:
+    for path in ("/", f"/stations/{READY}/", "/api/stations", "/static/siaga.css", "/nowhere"):
+        _, headers, _ = running.get(path)
+        assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+
+
+def test_nothing_comes_from_elsewhere_and_nothing_is_inline(running: Centre) -> None:
+    for path in ("/", f"/stations/{READY}/", "/nowhere"):
+        page = running.get(path)[2]
+        assert "http://" not in page
+        assert "https://" not in page
+        assert "style=" not in page
+        assert "<style" not in page
+    assert '<meta http-equiv="refresh"' in running.get("/")[2]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nowhere",
+        "/stations/6408042009999/",
+        "/stations/123/",
+        "/api/stations/6408042009999/records",
+        "/static/x",
+        "/static/..%2fsettings.py",
+    ],
+)
+def test_what_is_not_there_is_404_in_plain_words(running: Centre, path: str) -> None:
+    status, _, page = running.get(path)
+    assert (status, "Tidak ada" in page) == (404, True)
+
+
+def test_a_foreign_name_that_points_here_is_refused(running: Centre) -> None:
+    assert running.get("/", Host="evil.example")[0] == 400
+    assert "Traceback" not in running.errors
+
+
+def test_the_records_of_a_station_are_counted(running: Centre) -> None:
+    status, _, content = running.get(f"/api/stations/{READY}/records")
+    assert status == 200
+    assert json.loads(content) == {
+        "epochs": [{"epoch": "epoch-1", "stored": 2, "first": 1, "count": 2, "out_of_order": 0}]
+    }
+
+
+def test_secrets_are_for_the_owner_alone(running: Centre) -> None:
+    for name in ("secret-key", "broker/nats-server.conf"):
+        assert (running.data / name).stat().st_mode & 0o077 == 0
