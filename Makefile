@@ -51,7 +51,10 @@ bench-lab: setup ## measure the lab itself; writes the table in docs/lab.md
 bench-failover: setup ## measure what a LAN client feels at a blackhole; writes the table in docs/failover.md
 	@$(PY) -m lab enter -- $(PY) -m bench.blackhole_gap
 
+bench-cost: setup ## measure what the agent costs; writes the table in docs/architecture.md
+	@$(PY) -m lab enter -- $(PY) -m bench.daemon_cost
+
 clean: ## remove the virtual environment and what builds leave behind
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo test lint types check docs bench-lab bench-failover clean
+.PHONY: help setup demo test lint types check docs bench-lab bench-failover bench-cost clean

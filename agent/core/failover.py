@@ -156,13 +156,15 @@ class Failover:
         for name, watched in self._watched.items():
             for outcome in watched.echoes.settle(now):
                 watched.judge.settle(outcome)
-            yield from self._told(name, watched.judge.judge(watched.trouble, watched.echoes.unanswered_since, now), now)
+            echoes = watched.echoes
+            verdict = watched.judge.judge(watched.trouble, echoes.unanswered_since, echoes.beat_s, now)
+            yield from self._told(name, verdict, now)
 
     def _judge_troubled(self, now: float) -> Iterator[Fact]:
         """What the kernel says needs no echo: a cable that is out is out."""
         for name, watched in self._watched.items():
             if watched.trouble is not None:
-                yield from self._told(name, watched.judge.judge(watched.trouble, None, now), now)
+                yield from self._told(name, watched.judge.judge(watched.trouble, None, 0, now), now)
 
     def _told(self, name: str, verdict: Verdict | None, now: float) -> Iterator[Fact]:
         if verdict is None:
@@ -173,7 +175,7 @@ class Failover:
 
     def _silence_ends(self, watched: _Watched) -> Iterator[float]:
         if watched.judge.health is not Health.DEAD and (since := watched.echoes.unanswered_since) is not None:
-            yield watched.judge.dead_at(since)
+            yield watched.judge.dead_at(since, watched.echoes.beat_s)
 
     # decide
 

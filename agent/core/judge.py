@@ -22,15 +22,17 @@ ANSWERS_AGAIN = 3  # answered rounds in a row; fewer may be the tail of a burst
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    dead_after_s: float
-    first_proof: float = log(4)  # a link without history needs seven good echoes in a row, not thirty-four
+    survives_s: float
+    """An outage up to this length is never read as death."""
+    first_proof: float = log(4)
+    """A link without history needs seven good echoes in a row, not thirty-four."""
 
 
 LIMITS = {
-    Kind.FIBRE: Limits(dead_after_s=1.3),  # a one-second cut, 0.2 s to the next echo, 0.1 s for its answer
-    Kind.LTE: Limits(dead_after_s=2.0),
-    Kind.LEO: Limits(dead_after_s=2.0),
-    Kind.GEO: Limits(dead_after_s=3.0),  # 0.7 s of it is the healthy RTT
+    Kind.FIBRE: Limits(survives_s=1.0),  # a one-second cut moves nothing
+    Kind.LTE: Limits(survives_s=1.4),  # hand-over between cells
+    Kind.LEO: Limits(survives_s=1.4),  # hand-over between satellites
+    Kind.GEO: Limits(survives_s=1.4),
 }
 
 
@@ -78,16 +80,16 @@ class Judge:
             self._in_a_row = self._in_a_row + 1 if any(outcome.values()) else 0
             self.answers = self._in_a_row >= ANSWERS_AGAIN
 
-    def judge(self, trouble: str | None, silent_since: float | None, now: float) -> Verdict | None:
-        """`trouble` is what makes the link unusable whatever its echoes do: no carrier, no gateway."""
+    def judge(self, trouble: str | None, silent_since: float | None, beat_s: float, now: float) -> Verdict | None:
+        """`trouble` is what makes the link unusable whatever its echoes do: no carrier, no gateway.
+
+        `beat_s` is how long an answer may ordinarily be away: to the next echo, and back.
+        """
         if trouble is not None:
             return self._become(Health.DEAD, now, {"cause": trouble})
-        if silent_since is not None and now >= self.dead_at(silent_since):
-            evidence: Evidence = {
-                "cause": "silence",
-                "silence_s": round(now - silent_since, 2),
-                "limit_s": self.limits.dead_after_s,
-            }
+        if silent_since is not None and now >= self.dead_at(silent_since, beat_s):
+            silence_s, limit_s = now - silent_since, self.limits.survives_s + beat_s
+            evidence: Evidence = {"cause": "silence", "silence_s": round(silence_s, 2), "limit_s": round(limit_s, 2)}
             return self._become(Health.DEAD, now, evidence)
         if self.health in (Health.UP, Health.UNKNOWN) and self._most(lambda track: track.cusum >= ALARM):
             return self._become(Health.POOR, now, {"cause": "loss", "loss_above": BAD_LOSS})
@@ -98,9 +100,9 @@ class Judge:
             return self._become(Health.UP, now, {"cause": "proven good", "loss_below": BAD_LOSS})
         return None
 
-    def dead_at(self, silent_since: float) -> float:
-        """The moment from which so long a silence is death."""
-        return silent_since + self.limits.dead_after_s
+    def dead_at(self, silent_since: float, beat_s: float) -> float:
+        """The moment from which so long a silence is death; relative to the link's own RTT, learnt."""
+        return silent_since + self.limits.survives_s + beat_s
 
     def _most(self, holds: Callable[[_Track], bool]) -> bool:
         """More than half of the targets: one dead target of two is no bad link."""

@@ -31,6 +31,10 @@ PACE = {
 }
 
 
+FIRST_TIMEOUT_S = 1.0  # RFC 6298 2.1, until an RTT is known
+LONGEST_TIMEOUT_S = 3.0  # an LTE tail of ten seconds must not make the detector blind
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What the window shows. None where nothing was sent or nothing came back."""
@@ -64,7 +68,21 @@ class Echoes:
         self.unanswered_since: float | None = None
         """When the first round after the newest answered one was sent; None when nothing is unanswered."""
         self._newest_answered = self._settled = 0
+        self._rtt_s: float | None = None
+        self._deviation_s = 0.0
         self._counts = _Counts()
+
+    @property
+    def timeout_s(self) -> float:
+        """How long an answer may take on this link: smoothed RTT and four deviations (RFC 6298)."""
+        if self._rtt_s is None:
+            return FIRST_TIMEOUT_S
+        return min(self._rtt_s + 4 * self._deviation_s, LONGEST_TIMEOUT_S)
+
+    @property
+    def beat_s(self) -> float:
+        """The longest ordinary wait for news: until the next round, and for its answer."""
+        return self.pace.every_s + self.timeout_s
 
     def due(self, now: float) -> int | None:
         """The number of the round to be sent now. The schedule is fixed; beats that were missed are left out."""
@@ -89,6 +107,7 @@ class Echoes:
             return
         found.rtt_s[target] = rtt_s
         self._counts.rtts_s.append(rtt_s)
+        self._learn(rtt_s)
         if found.settled:
             found.late += 1
             self._counts.late += 1
@@ -114,11 +133,18 @@ class Echoes:
             self._rounds.popleft()
         while (each := self._round(self._settled + 1)) is not None:
             complete = len(each.rtt_s) + len(each.not_sent) == len(self.targets)
-            if not (complete or now >= each.sent_at + self.pace.lost_after_s):
+            if not (complete or now >= each.sent_at + max(self.pace.lost_after_s, self.timeout_s)):
                 return
             self._settled, each.settled = each.seq, True
             self._counts.lost += each.lost(self.targets)
             yield {target: target in each.rtt_s for target in self.targets if target not in each.not_sent}
+
+    def _learn(self, rtt_s: float) -> None:
+        if self._rtt_s is None:
+            self._rtt_s, self._deviation_s = rtt_s, rtt_s / 2
+        else:
+            self._deviation_s += (abs(rtt_s - self._rtt_s) - self._deviation_s) / 4
+            self._rtt_s += (rtt_s - self._rtt_s) / 8
 
     def _beat(self, now: float) -> bool:
         if now < self._next_at:
