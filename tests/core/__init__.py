@@ -1,0 +1,1 @@
+"""The core: plain values and a number for time."""
