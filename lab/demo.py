@@ -64,8 +64,7 @@ class _Lines:
     def show(self, view: View) -> None:
         health = " ".join(f"{each.name}={each.health}" for each in view.status.uplinks) if view.status else "no agent"
         now = (view.active, health, len(view.happened))
-        if now[2] > self._last[2]:
-            t_s, what = view.happened[-1]
+        for t_s, what in view.happened[self._last[2] :]:
             print(f"{t_s:6.1f} s  >> {what}", flush=True)
         if now != self._last or time.monotonic() > self._next_s:
             when = f"{view.t_s:6.1f} s" if view.t_s is not None else f"{view.phase:>8}"
