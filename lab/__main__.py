@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except (Refusal, LabError, CannotEnter) as error:
         print(f"lab: {error}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        print(f"lab: the Python package {error.name} is missing: run make setup", file=sys.stderr)
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         print(f"lab: {what}{error.strerror or error}", file=sys.stderr)

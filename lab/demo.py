@@ -103,7 +103,7 @@ class _Terminal:
 
     def _drawn(self, view: View) -> Group:
         when = f"{view.t_s:.0f} of {self._story.lasts_s:.0f} s" if view.t_s is not None else view.phase
-        table = Table(title=f"{self._story.title}   [{when}]", title_justify="left", expand=False)
+        table = Table()
         for column in ("uplink", "kind", "health", "RTT ms", "loss", "traffic"):
             table.add_column(column, justify="right" if column in ("RTT ms", "loss") else "left")
         told = {each.name: each for each in view.status.uplinks} if view.status else {}
@@ -120,7 +120,9 @@ class _Terminal:
             )
         happened = [f"{t_s:5.1f} s  {what}" for t_s, what in view.happened[-5:]]
         lines = [_client(view), f"The centre's page: {self._url}   (Ctrl-C ends and leaves nothing behind)", *happened]
-        return Group(table, Text("\n".join([*lines, *self._last_summary])))
+        return Group(
+            Text(f"{self._story.title}   [{when}]", style="bold"), table, Text("\n".join([*lines, *self._last_summary]))
+        )
 
 
 def _client(view: View) -> str:

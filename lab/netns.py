@@ -110,7 +110,8 @@ class Station:
         **more: Any,
     ) -> subprocess.Popen[Any]:
         """A program in that namespace; the process is the program itself, so that kill -9 hits no wrapper."""
-        process = subprocess.Popen(self._there(where, command), stdout=stdout, stderr=stderr, **more)
+        # a group of its own: Ctrl-C is for the lab, which then ends what it started in order
+        process = subprocess.Popen(self._there(where, command), stdout=stdout, stderr=stderr, process_group=0, **more)
         self._started.append(process)
         return process
 
@@ -158,7 +159,7 @@ class Station:
             arguments = [str(near), str(far), str(self._control(uplink)), str(self._seed * 100 + place)]
             command = [sys.executable, "-m", "lab", "relay", *arguments]
             try:
-                self._relays.append(subprocess.Popen(command, cwd=_ROOT, pass_fds=(near, far)))
+                self._relays.append(subprocess.Popen(command, cwd=_ROOT, pass_fds=(near, far), process_group=0))
             finally:
                 os.close(near)
                 os.close(far)
