@@ -134,23 +134,28 @@ def _keep_records(rows: list[Record], oldest: dict[tuple[str, str], int]) -> lis
         marks.setdefault((station, epoch), Mark(station=station, epoch=epoch, stored=0, highest=0))
         for station, epoch in oldest
     ]
+    highest_before = {identity: marks[identity].highest for identity in oldest}
+    fresh: dict[tuple[str, str], list[int]] = {identity: [] for identity in oldest}
     for row in rows:
         mark = marks[row.station, row.epoch]
         row.is_late = row.seq < mark.highest
         mark.highest = max(mark.highest, row.seq)
+        fresh[row.station, row.epoch].append(row.seq)
     Record.objects.bulk_create(rows, ignore_conflicts=True)
-    for mark in touched:
-        floor = max(mark.stored, oldest[mark.station, mark.epoch] - 1)
-        later = Record.objects.filter(station=mark.station, epoch=mark.epoch, seq__gt=floor).order_by("seq")
-        mark.stored = advance(mark.stored, oldest[mark.station, mark.epoch], _seqs(later))
+    for identity, mark in zip(oldest, touched, strict=True):
+        floor = max(mark.stored, oldest[identity] - 1)
+        is_all_here = highest_before[identity] <= floor  # nothing above the mark was stored before this batch
+        later = sorted(fresh[identity]) if is_all_here else _stored_above(mark, floor)
+        mark.stored = advance(mark.stored, oldest[identity], later)
     Mark.objects.bulk_create(
         touched, update_conflicts=True, unique_fields=["station", "epoch"], update_fields=["stored", "highest"]
     )
     return touched
 
 
-def _seqs(records) -> Iterator[int]:
-    return records.values_list("seq", flat=True).iterator(chunk_size=ROWS_AT_A_TIME)
+def _stored_above(mark: Mark, floor: int) -> Iterator[int]:
+    above = Record.objects.filter(station=mark.station, epoch=mark.epoch, seq__gt=floor).order_by("seq")
+    return above.values_list("seq", flat=True).iterator(chunk_size=ROWS_AT_A_TIME)
 
 
 def _keep_views(views: list[StationView]) -> None:

@@ -3,10 +3,13 @@
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from central.edge.broker import Broker, find_program
 from central.edge.web import settings
@@ -56,6 +59,23 @@ def test_what_will_never_come_is_not_waited_for(store, number: str) -> None:
     assert marks == {number: [Stored("epoch-1", 48)]}
     marks = store.keep(arrivals(store, delivery([summary(49)], oldest=40, station=number)), NOW_S)
     assert marks == {number: [Stored("epoch-1", 50)]}
+
+
+@given(order=st.permutations(range(1, 13)), sizes=st.lists(st.integers(1, 4), min_size=12, max_size=12))
+@settings_of_hypothesis(max_examples=25, deadline=None)
+def test_however_the_records_come_the_mark_is_what_the_rule_says(store, order: list[int], sizes: list[int]) -> None:
+    number = next(numbers)
+    stored: set[int] = set()
+    while order:
+        now, order = order[: sizes[0]], order[sizes[0] :]
+        sizes = sizes[1:]
+        stored |= set(now)
+        marks = store.keep(arrivals(store, delivery([summary(seq) for seq in now], station=number)), NOW_S)
+        expected = next(n for n in range(13) if n + 1 not in stored)
+        assert marks == {number: [Stored("epoch-1", expected)]}
+
+
+numbers = (f"6409{n:09d}" for n in count())
 
 
 def test_epochs_are_counted_apart(store, number: str) -> None:
