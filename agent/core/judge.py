@@ -83,7 +83,7 @@ class Judge:
     def judge(self, trouble: str | None, silent_since: float | None, beat_s: float, now: float) -> Verdict | None:
         """`trouble` is what makes the link unusable whatever its echoes do: no carrier, no gateway.
 
-        `beat_s` is how long an answer may ordinarily be away: to the next echo, and back.
+        `beat_s` is how much longer than an outage the silence may be that it leaves: see Echoes.beat_s.
         """
         if trouble is not None:
             return self._become(Health.DEAD, now, {"cause": trouble})

@@ -81,8 +81,8 @@ class Echoes:
 
     @property
     def beat_s(self) -> float:
-        """The longest ordinary wait for news: until the next round, and for its answer."""
-        return self.pace.every_s + self.timeout_s
+        """The longest ordinary wait for news: what was on its way is gone; then the next round, and its answer."""
+        return (self._rtt_s or 0) + self.pace.every_s + self.timeout_s
 
     def due(self, now: float) -> int | None:
         """The number of the round to be sent now. The schedule is fixed; beats that were missed are left out."""
