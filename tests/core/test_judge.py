@@ -10,27 +10,28 @@ from agent.core.judge import ANSWERS_AGAIN, LIMITS, Judge, Limits
 from agent.core.station import Kind
 from wire.messages import Health
 
-LIMIT_S = 2.0
+SURVIVES_S, BEAT_S = 1.25, 0.75
+LIMIT_S = SURVIVES_S + BEAT_S
 GOOD, LOST = {"a": True}, {"a": False}
 FIRST_PROOF = 7  # echoes in a row for a link without history
 PROOF = 35  # for one that was dead or poor
 
 
 def judge() -> Judge:
-    return Judge(Limits(dead_after_s=LIMIT_S), 0.0)
+    return Judge(Limits(survives_s=SURVIVES_S), 0.0)
 
 
 def proven() -> Judge:
     judged = judge()
     feed(judged, GOOD, FIRST_PROOF)
-    assert judged.judge(None, None, 1.0) is not None
+    assert judged.judge(None, None, BEAT_S, 1.0) is not None
     assert judged.health is Health.UP
     return judged
 
 
 def died() -> Judge:
     judged = proven()
-    judged.judge(None, 2.0, 5.0)
+    judged.judge(None, 2.0, BEAT_S, 5.0)
     assert judged.health is Health.DEAD
     return judged
 
@@ -45,13 +46,13 @@ def rounds_until(judged: Judge, health: Health, outcome: dict[str, bool], at_mos
         if judged.health is health:
             return n
         judged.settle(outcome)
-        judged.judge(None, None, 10.0 + n)
+        judged.judge(None, None, BEAT_S, 10.0 + n)
     raise AssertionError(f"not {health} after {at_most} rounds")
 
 
 def test_a_link_that_nobody_has_heard_of_is_unknown() -> None:
     judged = judge()
-    assert judged.judge(None, None, 100.0) is None
+    assert judged.judge(None, None, BEAT_S, 100.0) is None
     assert judged.health is Health.UNKNOWN
 
 
@@ -61,13 +62,13 @@ def test_a_first_proof_is_short() -> None:
 
 def test_silence_shorter_than_the_limit_is_not_death() -> None:
     judged = proven()
-    assert judged.judge(None, 10.0, 10.0 + LIMIT_S - 0.001) is None
+    assert judged.judge(None, 10.0, BEAT_S, 10.0 + LIMIT_S - 0.001) is None
     assert judged.health is Health.UP
 
 
 def test_silence_of_the_limit_is_death_and_says_so() -> None:
     judged = proven()
-    verdict = judged.judge(None, 10.0, 10.0 + LIMIT_S)
+    verdict = judged.judge(None, 10.0, BEAT_S, 10.0 + LIMIT_S)
     assert verdict is not None
     assert (verdict.before, verdict.after) == (Health.UP, Health.DEAD)
     assert verdict.evidence == {"cause": "silence", "silence_s": 2.0, "limit_s": 2.0, "after_s": 11.0}
@@ -75,21 +76,21 @@ def test_silence_of_the_limit_is_death_and_says_so() -> None:
 
 def test_the_moment_of_death_is_foretold() -> None:
     judged = proven()
-    assert judged.dead_at(10.0) == 10.0 + LIMIT_S
-    assert judged.judge(None, 10.0, judged.dead_at(10.0)) is not None
+    assert judged.dead_at(10.0, BEAT_S) == 10.0 + LIMIT_S
+    assert judged.judge(None, 10.0, BEAT_S, judged.dead_at(10.0, BEAT_S)) is not None
 
 
 def test_a_verdict_is_given_once() -> None:
     judged = died()
-    assert judged.judge(None, 2.0, 6.0) is None
-    assert judged.judge("no carrier", None, 7.0) is None
+    assert judged.judge(None, 2.0, BEAT_S, 6.0) is None
+    assert judged.judge("no carrier", None, BEAT_S, 7.0) is None
 
 
 @pytest.mark.parametrize("trouble", ["no carrier", "no gateway", "no such interface"])
 def test_trouble_is_death_at_once_whatever_the_echoes_say(trouble: str) -> None:
     judged = proven()
     feed(judged, GOOD, 100)
-    verdict = judged.judge(trouble, None, 3.0)
+    verdict = judged.judge(trouble, None, BEAT_S, 3.0)
     assert verdict is not None
     assert (verdict.after, verdict.evidence["cause"]) == (Health.DEAD, trouble)
 
@@ -102,7 +103,7 @@ def test_a_link_that_was_dead_and_loses_one_in_ten_is_not_trusted_soon() -> None
     judged = died()
     for n in range(60):
         judged.settle(LOST if n % 10 == 5 else GOOD)
-        judged.judge(None, None, 10.0 + n)
+        judged.judge(None, None, BEAT_S, 10.0 + n)
     assert judged.health is Health.DEAD
 
 
@@ -127,7 +128,7 @@ def test_a_link_that_comes_back_with_loss_is_poor_and_not_dead() -> None:
     judged = died()
     for n in range(200):
         judged.settle(LOST if n % 4 == 0 else GOOD)
-        judged.judge(None, None, 10.0 + n)
+        judged.judge(None, None, BEAT_S, 10.0 + n)
     assert judged.health is Health.POOR
 
 
@@ -135,7 +136,7 @@ def test_a_dead_link_that_still_loses_everything_is_not_called_poor() -> None:
     judged = died()
     feed(judged, GOOD)
     feed(judged, LOST, 20)
-    assert judged.judge(None, None, 50.0) is None
+    assert judged.judge(None, None, BEAT_S, 50.0) is None
     assert judged.health is Health.DEAD
 
 
@@ -143,7 +144,7 @@ def test_a_burst_of_four_lost_echoes_is_not_poverty() -> None:
     judged = proven()
     feed(judged, GOOD, 1000)
     feed(judged, LOST, 4)
-    assert judged.judge(None, None, 10.0) is None
+    assert judged.judge(None, None, BEAT_S, 10.0) is None
 
 
 def test_heavy_loss_is_poverty() -> None:
@@ -151,7 +152,7 @@ def test_heavy_loss_is_poverty() -> None:
     rounds = 0
     while judged.health is Health.UP and rounds < 200:
         judged.settle(LOST if rounds % 3 == 0 else GOOD)
-        judged.judge(None, None, 10.0 + rounds)
+        judged.judge(None, None, BEAT_S, 10.0 + rounds)
         rounds += 1
     assert judged.health is Health.POOR
     assert rounds < 50
@@ -161,13 +162,13 @@ def test_a_link_of_one_percent_loss_is_left_in_peace_for_a_day() -> None:
     judged, chance = proven(), random.Random(7)
     for n in range(2 * 86_400):
         judged.settle({"a": chance.random() >= 0.01})
-        assert judged.judge(None, None, n / 2) is None
+        assert judged.judge(None, None, BEAT_S, n / 2) is None
 
 
 def test_a_poor_link_that_loses_no_more_is_good_again() -> None:
     judged = proven()
     feed(judged, LOST, 20)
-    judged.judge(None, None, 10.0)
+    judged.judge(None, None, BEAT_S, 10.0)
     assert judged.health is Health.POOR
     assert rounds_until(judged, Health.UP, GOOD) == PROOF
 
@@ -179,7 +180,7 @@ def test_one_dead_target_makes_no_link_poor_and_keeps_none_from_being_good(targe
     assert rounds_until(judged, Health.UP, outcome) == FIRST_PROOF
     for n in range(1000):
         judged.settle(outcome)
-        assert judged.judge(None, None, 10.0 + n) is None
+        assert judged.judge(None, None, BEAT_S, 10.0 + n) is None
 
 
 def test_most_targets_lost_is_a_poor_link() -> None:
@@ -196,9 +197,14 @@ def test_a_round_of_which_nothing_was_sent_says_nothing() -> None:
     assert rounds_until(judged, Health.UP, GOOD) == PROOF - ANSWERS_AGAIN
 
 
-def test_a_geo_link_is_given_longer_than_its_healthy_rtt() -> None:
-    assert LIMITS[Kind.GEO].dead_after_s > 2 * 0.7
-    assert min(limits.dead_after_s for limits in LIMITS.values()) > 1.2  # a one-second cut moves nothing
+def test_a_slower_link_is_given_longer() -> None:
+    judged = proven()
+    assert judged.dead_at(10.0, 3.0) - judged.dead_at(10.0, 1.0) == 2.0
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_link_survives_a_cut_of_one_second(kind: Kind) -> None:
+    assert LIMITS[kind].survives_s >= 1.0
 
 
 steps = st.lists(
@@ -217,11 +223,11 @@ def test_whatever_happens_verdicts_follow_one_another(history: list[dict[str, bo
     for n, step in enumerate(history):
         if isinstance(step, dict):
             judged.settle(step)
-            verdict = judged.judge(None, None, float(n))
+            verdict = judged.judge(None, None, BEAT_S, float(n))
         elif isinstance(step, float):
-            verdict = judged.judge(None, n - step, float(n))
+            verdict = judged.judge(None, n - step, BEAT_S, float(n))
         else:
-            verdict = judged.judge(step, None, float(n))
+            verdict = judged.judge(step, None, BEAT_S, float(n))
         if verdict is not None:
             assert verdict.before is health
             assert verdict.after not in (health, Health.UNKNOWN)

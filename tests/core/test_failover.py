@@ -1,0 +1,463 @@
+"""The five steps together: what a station does when its links fail, and what it leaves alone."""
+
+import pickle
+import random
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from agent.core.events import (
+    KernelSeen,
+    Noticed,
+    OverrideAsked,
+    OverrideEnded,
+    RoutesRefused,
+    RoutesRepaired,
+    SendEchoes,
+    SetRoutes,
+    ShowState,
+    Stopping,
+    Tick,
+)
+from agent.core.failover import REPEAT_S, Failover
+from agent.core.judge import LIMITS
+from agent.core.measure import PACE
+from agent.core.report import SUMMARY_EVERY_S
+from agent.core.routes import ACTIVE_TABLE
+from agent.core.station import Family, Kind
+from tests.core.driven import TARGETS, Driven, settled, station
+from wire.messages import Fact, Health, Summary
+
+THREE = {"fibre": Kind.FIBRE, "lte": Kind.LTE, "geo": Kind.GEO}
+
+
+def cut_for(driven: Driven, uplink: str, seconds: float) -> None:
+    driven.cut.add(uplink)
+    driven.run(seconds)
+    driven.cut.remove(uplink)
+
+
+# what moves nothing
+
+
+@settings(max_examples=150, deadline=None)
+@given(kind=st.sampled_from(Kind), slower=st.floats(0.9, 1.2), phase=st.floats(0, 1), share=st.floats(0, 0.99))
+@example(kind=Kind.GEO, slower=1.1, phase=0.62, share=0.99)
+def test_a_cut_that_the_link_must_survive_moves_nothing_at_whatever_moment_it_comes(
+    kind: Kind, slower: float, phase: float, share: float
+) -> None:
+    """Also what was on its way when the cut began is lost: silence may be longer than the cut by a whole RTT."""
+    driven = settled(home=kind, lte=Kind.LTE)
+    driven.rtt_s["home"] *= slower
+    driven.run(20 + phase)
+    cut_for(driven, "home", LIMITS[kind].survives_s * share)
+    driven.run(5)
+    assert driven.facts == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(kind=st.sampled_from(Kind), phase=st.floats(0, 1))
+def test_a_cut_longer_than_that_and_than_the_wait_for_an_answer_always_moves_traffic(kind: Kind, phase: float) -> None:
+    driven = settled(home=kind, lte=Kind.LTE)
+    driven.run(phase)
+    cut_for(driven, "home", 2 * PACE[kind].every_s + LIMITS[kind].survives_s + 4 * driven.rtt_s["home"])
+    assert driven.moves == [("home", "lte")]
+
+
+@pytest.mark.parametrize("targets", [2, 3])
+def test_one_dead_target_moves_nothing(targets: int) -> None:
+    driven = settled(TARGETS[:targets])
+    driven.dead_targets.add(TARGETS[0])
+    driven.run(600)
+    assert driven.facts == []
+    assert all(uplink.loss == 0 for uplink in driven.core.state(driven.now).uplinks)
+
+
+def test_a_target_that_is_dead_from_the_start_keeps_no_link_from_being_good() -> None:
+    driven = Driven()
+    driven.dead_targets.add(TARGETS[0])
+    driven.run(20)
+    assert driven.health("fibre") is Health.UP
+
+
+def test_a_stall_of_our_own_is_not_read_as_a_links_silence() -> None:
+    driven = settled()
+    for _ in range(5):
+        driven.stall(10)
+        driven.run(3)
+    assert driven.facts == []
+
+
+@pytest.mark.parametrize("event", ["picture", "move", "auto"])
+def test_nor_is_it_when_something_else_is_heard_before_the_answers_that_waited(event: str) -> None:
+    driven = settled()
+    driven.now += 10
+    asked = {"picture": driven.picture(), "move": OverrideAsked("fibre"), "auto": OverrideEnded()}[event]
+    driven.handle(asked)
+    driven.stall(0)
+    driven.run(60)
+    assert not any(code.startswith("UPLINK") for code in driven.codes)
+    assert driven.moves == []
+
+
+def test_a_stall_longer_than_the_memory_leaves_the_agent_able_to_judge() -> None:
+    driven = settled()
+    driven.stall(100)
+    driven.cut.add("fibre")
+    driven.run(5)
+    assert driven.health("fibre") is Health.DEAD
+    driven.cut.remove("fibre")
+    driven.run(60)
+    assert driven.health("fibre") is Health.UP
+
+
+def test_the_same_picture_again_changes_nothing() -> None:
+    driven = settled()
+    wishes = driven.wishes
+    for _ in range(10):
+        driven.see()
+    assert (driven.facts, driven.wishes) == ([], wishes)
+
+
+# what moves traffic
+
+
+def test_a_dead_uplink_is_left_and_the_reason_is_told() -> None:
+    driven = settled()
+    driven.cut.add("fibre")
+    driven.run(3)
+    assert driven.active == "lte"
+    assert driven.codes == ["UPLINK_DEAD", "TRAFFIC_MOVED"]
+    assert driven.fact("UPLINK_DEAD").evidence["cause"] == "silence"
+    assert driven.fact("TRAFFIC_MOVED").evidence == {"family": "ipv4", "reason": "fibre is dead"}
+
+
+def test_a_cable_that_is_out_moves_traffic_in_the_same_moment() -> None:
+    driven = settled()
+    driven.change("fibre", carrier=False)
+    assert driven.active == "lte"
+    assert driven.fact("UPLINK_DEAD").evidence["cause"] == "no carrier"
+
+
+def test_an_uplink_without_a_gateway_is_left() -> None:
+    driven = settled()
+    driven.change("fibre", gateways=())
+    assert driven.active == "lte"
+    assert driven.fact("UPLINK_DEAD").evidence["cause"] == "no gateway"
+
+
+def test_an_interface_that_is_gone_is_left_and_asked_nothing() -> None:
+    driven = settled()
+    driven.change("fibre", carrier=False, index=None, gateways=(), addresses=())
+    driven.run(10)
+    assert driven.fact("UPLINK_DEAD").evidence["cause"] == "no such interface"
+    driven.run(SUMMARY_EVERY_S)
+    driven.run(SUMMARY_EVERY_S)
+    assert driven.summaries[-1].uplinks[0].sent == 0
+
+
+def test_a_link_that_loses_a_third_is_left_for_a_good_one_while_it_still_answers() -> None:
+    driven = settled()
+    chance = random.Random(5)
+    for _ in range(120):
+        driven.cut = {"fibre"} if chance.random() < 0.34 else set()
+        driven.run(0.2)
+    assert driven.health("fibre") is Health.POOR
+    assert driven.moves == [("fibre", "lte")]
+
+
+def test_the_routes_come_before_the_facts_about_them() -> None:
+    driven = settled()
+    driven.cut.add("fibre")
+    driven.run(1.0)
+    effects: list[object] = []
+    while not any(isinstance(effect, Fact) for effect in effects):
+        driven.now = driven.core.wake_at()
+        effects = list(driven.handle(Tick()))
+    assert isinstance(effects[0], SetRoutes)
+    assert isinstance(effects[-1], ShowState)
+
+
+# coming home
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_traffic_comes_home_to_a_link_that_has_proven_good(kind: Kind) -> None:
+    driven = settled(home=kind, lte=Kind.LTE)
+    cut_for(driven, "home", 20)
+    driven.run(60)
+    assert driven.moves == [("home", "lte"), ("lte", "home")]
+    assert driven.active == "home"
+
+
+def test_traffic_does_not_come_home_to_a_link_that_comes_and_goes() -> None:
+    driven = settled()
+    for _ in range(30):
+        cut_for(driven, "fibre", 4)
+        driven.run(4)
+    assert driven.moves == [("fibre", "lte")]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(list(THREE)), st.booleans(), st.floats(0.1, 20)),
+        max_size=25,
+    )
+)
+def test_whatever_the_weather_traffic_is_never_on_a_dead_uplink_while_a_good_one_exists_and_comes_home(
+    weather: list[tuple[str, bool, float]],
+) -> None:
+    driven = settled(**THREE)
+    for uplink, dead, seconds in weather:
+        (driven.cut.add if dead else driven.cut.discard)(uplink)
+        driven.run(seconds)
+        healths = {each.name: each.health for each in driven.core.state(driven.now).uplinks}
+        active = driven.active
+        assert active is not None
+        if healths[active] is Health.DEAD:
+            assert set(healths.values()) == {Health.DEAD}
+    driven.cut.clear()
+    driven.run(90)
+    assert driven.active == "fibre"
+    assert all(driven.health(name) is Health.UP for name in THREE)
+
+
+# everything dead
+
+
+def test_nothing_is_torn_down_when_everything_is_dead_and_it_is_told_once() -> None:
+    driven = settled(**THREE)
+    before = driven.wish
+    driven.cut.update(("lte", "geo"))
+    driven.run(10)
+    driven.cut.add("fibre")
+    driven.run(600)
+    assert driven.wish == before
+    assert driven.moves == []
+    assert driven.codes.count("NO_UPLINK") == 1
+
+
+def test_the_first_to_answer_again_gets_the_traffic_before_it_has_proven_good() -> None:
+    driven = settled(**THREE)
+    driven.cut.update(THREE)
+    driven.run(30)
+    driven.cut.discard("lte")
+    driven.run(4)
+    assert driven.health("lte") is Health.DEAD
+    assert driven.active == "lte"
+
+
+def test_a_second_time_when_everything_is_dead_is_told_again() -> None:
+    driven = settled()
+    for _ in range(2):
+        driven.cut.update(("fibre", "lte"))
+        driven.run(10)
+        driven.cut.clear()
+        driven.run(60)
+    assert driven.codes.count("NO_UPLINK") == 2
+
+
+def test_cables_that_are_all_out_leave_the_rules_as_they_were() -> None:
+    driven = settled()
+    rules = driven.wish.rules
+    for name in ("fibre", "lte"):
+        driven.change(name, carrier=False)
+    driven.run(60)
+    assert driven.wish.rules == rules
+    assert any(route.table == ACTIVE_TABLE for route in driven.wish.routes)
+
+
+# the operator's choice
+
+
+def test_an_operators_choice_is_followed_at_once_and_ends_by_itself() -> None:
+    driven = settled()
+    driven.handle(OverrideAsked("lte", 30))
+    assert driven.active == "lte"
+    driven.run(29.9)
+    assert driven.active == "lte"
+    driven.run(0.2)
+    assert driven.codes == ["OVERRIDE_SET", "TRAFFIC_MOVED", "OVERRIDE_ENDED", "TRAFFIC_MOVED"]
+    assert driven.fact("OVERRIDE_ENDED").evidence == {"reason": "its time is over"}
+    assert driven.active == "fibre"
+
+
+def test_an_operators_choice_without_an_end_holds_until_it_is_given_back() -> None:
+    driven = settled()
+    driven.handle(OverrideAsked("lte"))
+    driven.cut.add("lte")
+    driven.run(1200)
+    assert driven.active == "lte"
+    driven.cut.clear()
+    driven.handle(OverrideEnded())
+    assert driven.active == "fibre"
+    assert driven.fact("OVERRIDE_ENDED").evidence == {"reason": "an operator ended it"}
+
+
+def test_giving_back_what_was_never_taken_says_nothing() -> None:
+    driven = settled()
+    driven.handle(OverrideEnded())
+    assert driven.facts == []
+
+
+def test_a_new_choice_stands_in_place_of_the_old_one_and_its_end() -> None:
+    driven = settled(**THREE)
+    driven.handle(OverrideAsked("lte", 5))
+    driven.handle(OverrideAsked("geo"))
+    driven.run(60)
+    assert driven.active == "geo"
+
+
+# what the kernel says
+
+
+def test_a_gateway_that_changed_is_followed_and_told() -> None:
+    driven = settled()
+    driven.change("fibre", gateways=((Family.IPV4, "198.18.0.254"),))
+    fact = driven.fact("GATEWAY_CHANGED")
+    assert (fact.uplink, fact.before, fact.after) == ("fibre", "198.18.0.1", "198.18.0.254")
+    assert "198.18.0.254" in {route.gateway for route in driven.wish.routes}
+    assert driven.moves == []
+
+
+def test_each_family_decides_for_itself() -> None:
+    driven = settled()
+    both = ((Family.IPV4, "198.18.1.1"), (Family.IPV6, "fe80::1"))
+    driven.change("lte", gateways=both)
+    state = driven.core.state(driven.now).active
+    assert (state.ipv4, state.ipv6) == ("fibre", "lte")
+
+
+def test_a_restarted_agent_goes_on_with_what_its_predecessor_decided() -> None:
+    driven = settled()
+    driven.cut.add("fibre")
+    driven.run(5)
+    before = driven.wish
+    driven.facts.clear()
+    driven.restart()
+    assert driven.active == "lte"
+    assert driven.wish == before
+    assert driven.moves == []
+    driven.run(30)
+    assert driven.moves == []
+    driven.cut.clear()
+    driven.run(30)
+    assert driven.moves == [("lte", "fibre")]
+
+
+def test_a_restarted_agent_does_not_take_over_a_route_by_a_device_that_is_none_of_its_uplinks() -> None:
+    driven = settled()
+    core = Failover(driven.station, driven.now)
+    core.handle(KernelSeen(tuple(driven.links.values()), ((Family.IPV4, "tun0"),)), driven.now)
+    assert core.state(driven.now).active.ipv4 == "fibre"
+
+
+def test_before_the_kernel_has_been_seen_nothing_is_wished_asked_or_judged() -> None:
+    core = Failover(station(THREE), 0.0)
+    effects = [effect for tenth in range(300) for effect in core.handle(Tick(), tenth / 10)]
+    assert not any(isinstance(effect, SetRoutes | SendEchoes | Fact) for effect in effects)
+
+
+# what is reported
+
+
+def test_a_summary_comes_each_minute_and_its_counts_add_up() -> None:
+    driven = settled()
+    driven.run(10 * SUMMARY_EVERY_S)
+    driven.cut.add("fibre")
+    driven.run(SUMMARY_EVERY_S)
+    driven.cut.clear()
+    driven.run(3 * SUMMARY_EVERY_S)
+    assert len(driven.summaries) == int(driven.now / SUMMARY_EVERY_S)
+    assert {summary.span_s for summary in driven.summaries} == {SUMMARY_EVERY_S}
+    sent = answered = lost = 0
+    for summary in driven.summaries:
+        for uplink in summary.uplinks:
+            sent, answered, lost = sent + uplink.sent, answered + uplink.answered, lost + uplink.lost
+    under_way = 2 * len(TARGETS) * 2  # at the last summary: at most two rounds of each uplink
+    assert 0 <= sent - answered - lost <= under_way
+    assert driven.echoes - sent <= driven.echoes / 8
+    assert lost > 500
+
+
+def test_what_could_not_be_sent_is_reported_apart_and_is_no_loss() -> None:
+    driven = settled()
+    driven.unsendable.add("lte")
+    driven.run(2 * SUMMARY_EVERY_S)
+    lte = driven.summaries[-1].uplinks[1]
+    assert (lte.sent, lte.lost) == (0, 0)
+    assert lte.not_sent > 0
+    assert next(each.loss for each in driven.core.state(driven.now).uplinks if each.name == "lte") is None
+
+
+def test_the_state_is_shown_each_minute_and_with_each_change() -> None:
+    driven = settled()
+    shown = [effect for _ in range(700) for effect in _next_tick(driven) if isinstance(effect, ShowState)]
+    assert len(shown) == int(driven.now / SUMMARY_EVERY_S)
+    assert any(isinstance(effect, ShowState) for effect in driven.handle(OverrideAsked("lte")))
+
+
+def _next_tick(driven: Driven) -> list[object]:
+    driven.run(max(0.0, driven.core.wake_at() - driven.now))
+    return list(driven.handle(Tick()))
+
+
+@pytest.mark.parametrize("now", [0.1, 1.7, 12345.678, 1e6 + 0.1])
+@pytest.mark.parametrize(
+    ("event", "code"), [(RoutesRepaired("a"), "ROUTES_REPAIRED"), (RoutesRefused("b"), "ROUTES_REFUSED")]
+)
+def test_the_same_trouble_with_the_routes_is_told_at_once_and_then_once_a_minute(
+    event: RoutesRepaired | RoutesRefused, code: str, now: float
+) -> None:
+    core = Failover(station(THREE), 0.0)
+    assert [fact.code for fact in core.handle(event, now)] == [code]  # type: ignore[union-attr]
+    assert core.handle(event, now + REPEAT_S - 0.01) == []
+    assert len(core.handle(event, now + REPEAT_S + 0.01)) == 1
+
+
+def test_news_of_an_edge_is_handed_on_as_a_fact() -> None:
+    assert Driven().handle(Noticed("SPOOL_RESET", {"a": 1})) == [Fact("SPOOL_RESET", evidence={"a": 1})]
+
+
+def test_an_agent_that_is_stopped_says_so_and_sums_up_what_it_has_measured() -> None:
+    driven = settled()
+    driven.run(15)
+    stopped, summary = driven.handle(Stopping())
+    assert isinstance(stopped, Fact)
+    assert stopped.code == "AGENT_STOPPED"
+    assert isinstance(summary, Summary)
+    assert summary.span_s == 45
+
+
+# bounds
+
+
+def test_the_next_moment_is_never_so_near_that_the_loop_spins() -> None:
+    driven = settled(**THREE)
+    driven.cut.add("lte")
+    driven.change("geo", carrier=False)
+    ticks = 0
+    start = driven.now
+    while driven.now < start + 60:
+        driven.run(max(1e-9, driven.core.wake_at() - driven.now))
+        driven.handle(Tick())
+        ticks += 1
+    assert ticks < 60 * (5 + 2 + 1) * 2
+
+
+def test_a_day_of_bad_weather_leaves_no_more_in_memory_than_an_hour() -> None:
+    driven = Driven(TARGETS[:1], geo=Kind.GEO)
+    chance = random.Random(11)
+
+    def hour() -> int:
+        for _ in range(60):
+            driven.cut = {"geo"} if chance.random() < 0.2 else set()
+            driven.run(60)
+        driven.facts.clear()
+        driven.summaries.clear()
+        return len(pickle.dumps(driven.core))
+
+    after_an_hour = hour()
+    assert max(hour() for _ in range(23)) < 1.5 * after_an_hour

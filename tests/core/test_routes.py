@@ -1,0 +1,119 @@
+"""The rules and routes wished for, held as the text that `ip` would print."""
+
+import random
+from itertools import product
+from pathlib import Path
+
+from agent.core.routes import (
+    ACTIVE_TABLE,
+    BY_CHOICE,
+    FIRST_UPLINK_TABLE,
+    FROM_ADDRESS,
+    OUT_DEVICE,
+    SPECIFIC_FIRST,
+    Link,
+    text,
+    wish,
+    with_configured_gateway,
+)
+from agent.core.station import Centre, Family, Kind, Lan, Nat, Station, Uplink
+from wire.messages import Active
+
+V4, V6 = Family.IPV4, Family.IPV6
+UPLINKS = (
+    Uplink("fibre", "eth0", Kind.FIBRE),
+    Uplink("lte", "wwan0", Kind.LTE),
+    Uplink("geo", "eth2", Kind.GEO, gateway="203.0.113.1"),
+)
+STATION = Station(
+    station="6408042001143",
+    uplinks=UPLINKS,
+    targets=("198.51.100.1", "2001:db8::1"),
+    centre=Centre("mqtt://centre.example"),
+    lan=Lan(("lan0", "wlan0"), Nat.MANAGED),
+)
+FIBRE = Link("eth0", True, ((V4, "192.0.2.2"), (V6, "2001:db8:1::2")), ((V4, "192.0.2.1"), (V6, "fe80::1")), 2)
+LTE = Link("wwan0", True, ((V4, "100.64.0.7"), (V6, "2001:db8:2::7")), ((V4, None), (V6, None)), 3)
+GEO = with_configured_gateway(Link("eth2", True, ((V4, "203.0.113.9"),), ((V4, "203.0.113.254"),), 4), UPLINKS[2])
+LINKS = (FIBRE, LTE, GEO)
+GOLDEN = Path(__file__).with_name("routes.golden")
+
+
+def wished(active: Active, links: tuple[Link, ...] = LINKS, station: Station = STATION) -> str:
+    return text(wish(station, links, active))
+
+
+def test_a_station_of_three_uplinks_looks_like_this() -> None:
+    """IPv4 by the satellite whose gateway is configured, IPv6 by the modem that is its own gateway."""
+    assert wished(Active(ipv4="geo", ipv6="lte")) == GOLDEN.read_text()
+
+
+def test_the_states_visited_before_leave_no_trace() -> None:
+    names = (None, "fibre", "lte", "geo")
+    states = [Active(ipv4, ipv6) for ipv4, ipv6 in product(names, names)]
+    expected = {state: wished(state) for state in states}
+    chance = random.Random(3)
+    for _ in range(5):
+        chance.shuffle(states)
+        assert {state: wished(state) for state in states} == expected
+
+
+def test_only_the_active_table_differs_between_two_choices() -> None:
+    first, second = (set(wished(Active(name, name)).splitlines()) for name in ("fibre", "lte"))
+    assert {line.split(" table ")[1].split()[0] for line in first ^ second} == {str(ACTIVE_TABLE)}
+
+
+def test_without_a_choice_traffic_falls_to_what_the_main_table_says() -> None:
+    nothing_chosen = wish(STATION, LINKS, Active())
+    assert ACTIVE_TABLE not in {route.table for route in nothing_chosen.routes}
+
+
+def test_a_chosen_uplink_without_a_route_of_a_family_leaves_that_family_alone() -> None:
+    routes = wish(STATION, LINKS, Active("geo", "geo")).routes
+    assert [(route.family, route.device) for route in routes if route.table == ACTIVE_TABLE] == [(V4, "eth2")]
+
+
+def test_an_uplink_that_vanished_keeps_its_rule_and_has_no_table() -> None:
+    wanted = wish(STATION, (FIBRE, Link("wwan0"), GEO), Active("fibre", "fibre"))
+    assert FIRST_UPLINK_TABLE + 1 not in {route.table for route in wanted.routes}
+    assert [rule.device for rule in wanted.rules if rule.table == FIRST_UPLINK_TABLE + 1] == ["wwan0", "wwan0"]
+
+
+def test_an_uplink_of_several_addresses_has_a_rule_for_each() -> None:
+    two = Link("eth0", True, ((V4, "192.0.2.2"), (V4, "192.0.2.3")), ((V4, "192.0.2.1"),), 2)
+    wanted = wish(STATION, (two, LTE, GEO), Active())
+    assert [rule.source for rule in wanted.rules if rule.priority == FROM_ADDRESS and rule.source] == [
+        "192.0.2.2",
+        "192.0.2.3",
+    ]
+
+
+def test_the_rules_are_asked_in_this_order() -> None:
+    assert SPECIFIC_FIRST < FROM_ADDRESS < OUT_DEVICE < BY_CHOICE < 32766
+    last_from, last_device = FROM_ADDRESS + 15, OUT_DEVICE + 15
+    assert last_from < OUT_DEVICE
+    assert last_device < BY_CHOICE
+
+
+def test_a_configured_gateway_stands_in_place_of_the_found_one() -> None:
+    assert GEO.gateway_of(V4) == "203.0.113.1"
+
+
+def test_a_configured_gateway_is_used_where_none_was_found() -> None:
+    link = with_configured_gateway(Link("eth2", True), UPLINKS[2])
+    assert link.gateways == ((V4, "203.0.113.1"),)
+
+
+def test_a_configured_gateway_of_one_family_leaves_the_other_as_it_was_found() -> None:
+    found = Link("eth2", True, (), ((V4, "203.0.113.254"), (V6, "fe80::2")), 4)
+    assert with_configured_gateway(found, UPLINKS[2]).gateway_of(V6) == "fe80::2"
+
+
+def test_nothing_is_masqueraded_or_forwarded_when_somebody_else_does_that() -> None:
+    external = Station("6408042001143", UPLINKS, ("198.51.100.1",), Centre("mqtt://c"), Lan(("lan0",), Nat.EXTERNAL))
+    wanted = wish(external, LINKS, Active("fibre"))
+    assert (wanted.nft, wanted.forward) == ("", ())
+
+
+def test_the_nft_table_does_not_depend_on_the_choice() -> None:
+    assert len({wish(STATION, LINKS, Active(name, name)).nft for name in (None, "fibre", "lte", "geo")}) == 1
