@@ -43,7 +43,9 @@ def parse(text: str, name: str = "agent.yaml") -> Station:
     except (yaml.YAMLError, RecursionError) as why:
         mark = getattr(why, "problem_mark", None)
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError([f"{name}:{where} not YAML: {getattr(why, 'problem', None) or why}"]) from None
+        raise ConfigError([f"{name}:{where} not YAML: {getattr(why, 'problem', None) or _line(why)}"]) from None
+    except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as why:  # 2024-13-45, or !!bool x
+        raise ConfigError([f"{name}: a value is not what YAML takes it for: {_line(why)}; put it in quotes"]) from None
     form = _Form()
     station = form.struct(value, Station, "")
     if isinstance(station, Station):
@@ -179,9 +181,13 @@ def _is_interface(text: str) -> bool:
 
 
 def _join(path: str, key: object) -> str:
-    return f"{path}.{key}" if path else str(key)
+    return f"{path}.{_line(key)}" if path else _line(key)
 
 
 def _short(value: object) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value)
+    text = _line(f'"{value}"' if isinstance(value, str) else value)
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _line(value: object) -> str:
+    return "".join(c if c.isprintable() else " " for c in " ".join(str(value).split()))

@@ -36,6 +36,7 @@ from wire.messages import Fact, Record, Stamp, Summary
 log = logging.getLogger(__name__)
 
 WAITING_AT_MOST = 10_000  # events; at ten a second nobody falls that far behind and lives
+OVERRIDE_AT_MOST_S = 365 * 86_400
 
 
 class Daemon:
@@ -178,6 +179,8 @@ class Daemon:
                 if self._station.uplink(name) is None:
                     known = ", ".join(uplink.name for uplink in self._station.uplinks)
                     return {"error": f"there is no uplink {name}; there are {known}"}
+                if for_s is not None and not 0 < for_s <= OVERRIDE_AT_MOST_S:
+                    return {"error": f"a choice lasts above 0 and at most {OVERRIDE_AT_MOST_S} seconds, or until auto"}
                 self.emit(OverrideAsked(name, for_s))
                 return {"done": True}
             case {"do": "auto"}:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.core.decide import STAY_S, Candidate, choose
+from agent.core.decide import STAY_S, Candidate, Choice, choose
 from agent.core.events import (
     EchoNotSent,
     EchoReturned,
@@ -182,20 +182,25 @@ class Failover:
     def _decide(self, now: float) -> Iterator[Fact]:
         if not self._seen:
             return
+        moves: dict[tuple[str | None, str | None, str], list[Family]] = {}
         for family in Family:
             before = self._active[family]
-            candidates = tuple(
-                Candidate(name, watched.judge.health, watched.judge.answers)
-                for name, watched in self._watched.items()
-                if watched.link.has(family)
-            )
-            override = self._override.uplink if self._override else None
-            choice = choose(candidates, before, override, self._moved_at[family], now)
+            choice = self._choose(family, now)
             if choice.uplink != before:
                 self._active[family], self._moved_at[family] = choice.uplink, now
-                evidence: Evidence = {"family": family, "reason": choice.reason}
-                yield Fact("TRAFFIC_MOVED", choice.uplink, before, choice.uplink, evidence)
+                moves.setdefault((before, choice.uplink, choice.reason), []).append(family)
+        for (before, after, reason), families in moves.items():
+            yield Fact("TRAFFIC_MOVED", after, before, after, {"families": " ".join(families), "reason": reason})
         yield from self._notice_all_dead()
+
+    def _choose(self, family: Family, now: float) -> Choice:
+        candidates = tuple(
+            Candidate(name, watched.judge.health, watched.judge.answers)
+            for name, watched in self._watched.items()
+            if watched.link.has(family)
+        )
+        override = self._override.uplink if self._override else None
+        return choose(candidates, self._active[family], override, self._moved_at[family], now)
 
     def _notice_all_dead(self) -> Iterator[Fact]:
         all_dead = all(watched.judge.health is Health.DEAD for watched in self._watched.values())

@@ -25,7 +25,19 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.core.events import ShowState
 from agent.core.station import Station
 from agent.edge.spool import Spool
-from wire.messages import Active, BadMessage, Delivery, Fact, Record, Stamp, State, Stored, decode, encode
+from wire.messages import (
+    LARGEST_BYTES,
+    Active,
+    BadMessage,
+    Delivery,
+    Fact,
+    Record,
+    Stamp,
+    State,
+    Stored,
+    decode,
+    encode,
+)
 from wire.topics import Address, Down, Up
 
 log = logging.getLogger(__name__)
@@ -35,7 +47,8 @@ KEEPALIVE_S = 15  # a broker that vanished is noticed within one and a half of i
 CONNECT_S = 3
 BACKOFF_S = (0.5, 30.0)  # first and longest wait between attempts; each is drawn from half to all of it
 IN_FLIGHT = 20  # deliveries that the broker has not acknowledged yet
-BATCH = 50  # records in one delivery of the backlog: some 30 kB, half of what a message may have
+BATCH = 50  # records at most in one delivery of the backlog: some 30 kB with three uplinks
+ENVELOPE_BYTES = 256  # of a delivery, around its records
 RESEND_S = 30  # the broker took them, the centre did not say so: send again, it knows doubles
 LAST_WORDS_S = 2
 
@@ -163,7 +176,7 @@ class Courier:
             log.info("the centre has not confirmed records above %s; sending them again", self._spool.stored)
             session.sent, session.progress_at = self._spool.stored, now
         while session.in_flight < IN_FLIGHT:
-            records = self._spool.after(session.sent, BATCH)
+            records = _fitting(self._spool.after(session.sent, BATCH))
             if not records:
                 return
             if session.sent <= self._spool.stored:
@@ -240,6 +253,16 @@ class Courier:
         if self._wake_read in readable:
             os.read(self._wake_read, 4096)
         return connection in readable
+
+
+def _fitting(records: list[Record]) -> list[Record]:
+    """As many of the first as one delivery may carry; always one, which is far smaller."""
+    left = LARGEST_BYTES - ENVELOPE_BYTES
+    for n, record in enumerate(records):
+        left -= len(encode(record)) + 1
+        if n and left < 0:
+            return records[:n]
+    return records
 
 
 def _kind(records: list[Record]) -> Up:

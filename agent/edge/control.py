@@ -42,7 +42,7 @@ async def serve(state_dir: Path, answer: Answer) -> asyncio.Server:
                 request = json.loads(await reader.readline())
                 writer.write(json.dumps(answer(request)).encode() + b"\n")
                 await writer.drain()
-        except (OSError, ValueError, TimeoutError):
+        except (OSError, ValueError, TimeoutError, RecursionError):
             pass  # whoever asked is gone or speaks nonsense; it loses its answer, nothing else
         finally:
             writer.close()

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 10  # the kernel drops IPv4 routes with a device without saying so
 GATHER_S = 0.02  # one change comes as several messages; the first is acted upon at once, the rest together
+TOLD = 5  # changes by name in one fact
 ANSWER_S = 0.05  # how long the core may take to wish anew for a new picture, before the old wish is applied to it
 
 
@@ -98,13 +99,19 @@ class Kernel:
         await self._nft.want(wish.nft)
         was_kept = self._kept is not None and self._kept[0] == wish and self._kept[1].links == self._picture.links
         if changed and was_kept:
-            self._emit(RoutesRepaired("; ".join(changed)))
+            self._emit(RoutesRepaired(_few(changed)))
         if refused and self._all_have_carrier():
-            self._emit(RoutesRefused("; ".join(refused)))
+            self._emit(RoutesRefused(_few(refused)))
         self._kept = None if refused else (wish, self._picture)
 
     def _all_have_carrier(self) -> bool:
         return self._picture is not None and all(link.carrier for link in self._picture.links)
+
+
+def _few(things: list[str]) -> str:
+    """The first ones, and how many more: it becomes evidence in a record, which must stay small."""
+    more = [f"and {len(things) - TOLD} more"] if len(things) > TOLD else []
+    return "; ".join(things[:TOLD] + more)
 
 
 async def clean_up(station: Station) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from wire.messages import Record, decode_record, encode
+from wire.messages import BadMessage, Record, decode_record, encode
 
 log = logging.getLogger(__name__)
 
@@ -88,11 +88,16 @@ class Spool:
 
     def after(self, seq: int, limit: int) -> list[Record]:
         """Up to `limit` records above seq, oldest first."""
+        records: list[Record] = []
         with self._lock:
-            rows = self._database.execute(
-                "SELECT data FROM record WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
-            ).fetchall()
-        return [decode_record(data) for (data,) in rows]
+            while not records:
+                sql = "SELECT seq, data FROM record WHERE seq > ? ORDER BY seq LIMIT ?"
+                rows = self._database.execute(sql, (seq, limit)).fetchall()
+                if not rows:
+                    break
+                records = [record for row in rows if (record := _readable(*row)) is not None]
+                seq = rows[-1][0]
+        return records
 
     def forget(self, stored: int) -> None:
         """The centre has stored every record up to this one."""
@@ -129,7 +134,8 @@ def _open(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, check_same_thread=False, timeout=5)
     try:
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
+        # what is handed out must outlive a power cut, or its number would be given to another record
+        database.execute("PRAGMA synchronous = FULL")
         database.executescript(SCHEMA)
         if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("damaged")
@@ -137,6 +143,15 @@ def _open(path: Path) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _readable(seq: int, data: bytes) -> Record | None:
+    """None for what the card has spoilt, or a newer agent has written: a gap, which the centre passes over in time."""
+    try:
+        return decode_record(data)
+    except BadMessage as why:
+        log.error("record %s in the spool cannot be read and is left out: %s", seq, why)
+        return None
 
 
 def _epoch(database: sqlite3.Connection) -> str:
