@@ -130,7 +130,7 @@ def test_a_dead_uplink_is_left_and_the_reason_is_told() -> None:
     assert driven.active == "lte"
     assert driven.codes == ["UPLINK_DEAD", "TRAFFIC_MOVED"]
     assert driven.fact("UPLINK_DEAD").evidence["cause"] == "silence"
-    assert driven.fact("TRAFFIC_MOVED").evidence == {"family": "ipv4", "reason": "fibre is dead"}
+    assert driven.fact("TRAFFIC_MOVED").evidence == {"families": "ipv4", "reason": "fibre is dead"}
 
 
 def test_a_cable_that_is_out_moves_traffic_in_the_same_moment() -> None:
