@@ -120,6 +120,12 @@ def test_what_a_trace_offered_to_nobody_is_gone() -> None:
     assert link.admit(0.010, 1500) == pytest.approx(0.050)
 
 
+def test_what_does_not_fit_in_front_of_a_trace_is_dropped() -> None:
+    link = direction(Trace((5, 10)), buffer_kb=3)
+    assert [link.admit(0.001, 1500) for _ in range(3)] == [pytest.approx(0.005), pytest.approx(0.010), None]
+    assert link.admit(0.006, 1500) == pytest.approx(0.015)  # one has left
+
+
 def test_small_packets_share_an_opportunity_and_large_ones_take_several() -> None:
     link = direction(Trace((5, 10, 20)))
     assert [link.admit(0.001, 700) for _ in range(3)] == pytest.approx([0.005, 0.005, 0.010])

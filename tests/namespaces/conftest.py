@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from lab import weather
 from lab.netns import Station
 from lab.topology import Topology
 from lab.weather import LinkWeather
+from tests.namespaces.packets import MakeStation
 
 _number = itertools.count()
 
@@ -25,9 +25,6 @@ def cell() -> None:
     if not lab.cell.inside():
         why = "needs a cell: run `python -m lab enter -- pytest tests/namespaces`"
         (pytest.fail if "CI" in os.environ else pytest.skip)(why)
-
-
-MakeStation = Callable[..., Station]
 
 
 @pytest.fixture
@@ -41,11 +38,3 @@ def station(cell: None) -> Iterator[MakeStation]:  # noqa: ARG001
             return built.enter_context(Station(Topology(tuple(uplinks), ipv6, prefix), weathers, traces_in))
 
         yield make
-
-
-def wait_until(is_so: Callable[[], bool], patience_s: float = 5.0) -> None:
-    """Fails when it does not become so in time."""
-    deadline_s = time.monotonic() + patience_s
-    while not is_so():
-        assert time.monotonic() < deadline_s, f"not so within {patience_s} s"
-        time.sleep(0.01)

@@ -1,12 +1,16 @@
-"""Independent eyes for the tests: echoes by icmplib, and a UDP stream stamped by the kernel."""
+"""Independent eyes and a smallest router for the tests: echoes by icmplib, patience, and a static way out."""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lab.netns import Station
+
+MakeStation = Callable[..., Station]  # station(fibre={"delay_ms": 8}, lte={})
 
 _PING = """
 import icmplib, json, sys
@@ -60,3 +64,11 @@ def send_by(station: Station, uplink: str) -> None:
         default = ["default", "via", gateway, "dev", line.device, "metric", "1"]
         station.run("tps", ["ip", family, "route", "flush", "default", "metric", "1"])
         station.run("tps", ["ip", family, "route", "replace", *default])
+
+
+def wait_until(is_so: Callable[[], bool], patience_s: float = 5.0) -> None:
+    """Fails when it does not become so in time."""
+    deadline_s = time.monotonic() + patience_s
+    while not is_so():
+        assert time.monotonic() < deadline_s, f"not so within {patience_s} s"
+        time.sleep(0.01)

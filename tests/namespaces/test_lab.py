@@ -15,8 +15,7 @@ import pytest
 from lab.lookup import Lookup, Way
 from lab.netns import LabError
 from lab.topology import CENTRE, LAN_CLIENT, SERVER
-from tests.namespaces.conftest import MakeStation, wait_until
-from tests.namespaces.packets import answers, make_static_router, median_rtt_ms, ping, send_by
+from tests.namespaces.packets import MakeStation, answers, make_static_router, median_rtt_ms, ping, send_by, wait_until
 
 TARGET, OTHER_TARGET, TARGET6 = "198.51.100.1", "198.51.100.2", "2001:db8:ffff::1"
 ROOT = Path(__file__).parents[2]
