@@ -15,6 +15,7 @@ from wire.topics import is_station
 DEFAULT_PATH = Path("/etc/siaga/agent.yaml")
 INTERFACE_BYTES = 15  # the kernel's IFNAMSIZ less the closing zero
 NAME_BYTES = 32  # it stands in topics, tables and on cards
+OPERATOR_LETTERS = 64  # the centre takes no longer name
 UPLINKS_AT_MOST = 16  # each has a table and a mark of its own; the mark is one byte
 
 
@@ -51,7 +52,7 @@ def parse(text: str, name: str = "agent.yaml") -> Station:
     if isinstance(station, Station):
         form.mistakes += _disagreements(station)
     if form.mistakes or not isinstance(station, Station):
-        raise ConfigError([f"{name}: {mistake}" for mistake in form.mistakes])
+        raise ConfigError([f"{name}: {_line(mistake)}" for mistake in form.mistakes])
     return station
 
 
@@ -112,7 +113,7 @@ def _station_mistakes(station: Station) -> list[str]:
     for n, target in enumerate(station.targets):
         if not _is_address(target):
             found.append(f'targets[{n}] = "{target}": is not an IP address')
-        elif target in station.targets[:n]:
+        elif ip_address(target) in (ip_address(other) for other in station.targets[:n] if _is_address(other)):
             found.append(f'targets[{n}] = "{target}": is there twice; one target twice is one vote')
     if not Path(station.state_dir).is_absolute():
         found.append(f'state_dir = "{station.state_dir}": must be an absolute path')
@@ -133,7 +134,11 @@ def _uplink_mistakes(uplinks: tuple[Uplink, ...]) -> list[str]:
             found.append(f'{path}.interface = "{uplink.interface}": is not a name the kernel takes')
         if uplink.gateway != "auto" and not _is_address(uplink.gateway):
             found.append(f'{path}.gateway = "{uplink.gateway}": must be auto or an IP address')
-        if uplink.metered and uplink.metered.mb_per_month <= 0:
+        if uplink.operator is not None and not 1 <= len(uplink.operator) <= OPERATOR_LETTERS:
+            found.append(
+                f"{path}.operator = {_short(uplink.operator)}: 1 to {OPERATOR_LETTERS} characters are possible"
+            )
+        if uplink.metered and not uplink.metered.mb_per_month > 0:
             found.append(f"{path}.metered.mb_per_month = {uplink.metered.mb_per_month}: must be above 0")
         for key in ("name", "interface"):
             value = getattr(uplink, key)
@@ -157,7 +162,8 @@ def _lan_mistakes(lan: Lan, uplinks: tuple[Uplink, ...]) -> list[str]:
 def _centre_mistakes(centre: Centre) -> list[str]:
     try:
         url = urlsplit(centre.broker)
-        good = url.scheme == "mqtt" and bool(url.hostname) and url.path in ("", "/") and (url.port or 1) > 0
+        bare = url.path in ("", "/") and not (url.query or url.fragment or "@" in url.netloc)
+        good = url.scheme == "mqtt" and bool(url.hostname) and bare and (url.port is None or url.port > 0)
     except ValueError:
         good = False
     return [] if good else [f'centre.broker = "{centre.broker}": must be mqtt://host or mqtt://host:port']
@@ -181,13 +187,18 @@ def _is_interface(text: str) -> bool:
 
 
 def _join(path: str, key: object) -> str:
-    return f"{path}.{_line(key)}" if path else _line(key)
+    name = key if isinstance(key, str) else _short(key)
+    return f"{path}.{name}" if path else name
 
 
 def _short(value: object) -> str:
-    text = _line(f'"{value}"' if isinstance(value, str) else value)
+    try:
+        text = f'"{value}"' if isinstance(value, str) else str(value)
+    except ValueError:
+        text = "a number of thousands of digits"
     return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _line(value: object) -> str:
+    """On one line, and harmless to a terminal."""
     return "".join(c if c.isprintable() else " " for c in " ".join(str(value).split()))
