@@ -1,0 +1,298 @@
+"""The configuration: a good file is read whole, and every mistake is one line with key, value and reason."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.config import ConfigError, load, parse
+from agent.core.station import Centre, Guarantee, Kind, Lan, Metered, Nat, Station, Uplink
+
+WHOLE = """
+station: "6408042001143"
+uplinks:
+  - name: fibre
+    interface: eth0
+    kind: fibre
+    operator: Telkom
+    contract: TLK-2024-117
+    shared_fate: telkom
+    payer: KPU
+    gateway: auto
+    guarantee: {down_mbps: 50, up_mbps: 10, rtt_ms: 30, loss: 0.01, availability: 0.995}
+  - name: lte
+    interface: wwan0
+    kind: lte
+    metered: {mb_per_month: 20000}
+  - name: vsat-1
+    interface: eth2.100
+    kind: geo
+    gateway: 203.0.113.1
+targets: [1.1.1.1, 9.9.9.9, "2606:4700:4700::1111"]
+lan:
+  interfaces: [lan0, wlan0]
+  nat: managed
+centre:
+  broker: mqtt://centre.example:1884
+state_dir: /srv/siaga
+"""
+LEAST = """
+station: "6408042001143"
+uplinks: [{name: fibre, interface: eth0, kind: fibre}]
+targets: [1.1.1.1]
+centre: {broker: "mqtt://centre.example"}
+"""
+
+
+def mistakes(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as refused:
+        parse(text, "a.yaml")
+    assert str(refused.value) == "\n".join(refused.value.mistakes)
+    return refused.value.mistakes
+
+
+def with_change(change: dict[str, Any]) -> str:
+    """The whole example with values put in place; a dotted path names the place, None takes it out."""
+    value = yaml.safe_load(WHOLE)
+    for path, new in change.items():
+        *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+        place = value
+        for step in way:
+            place = place[step]
+        if new is None:
+            place.pop(last, None) if isinstance(place, dict) else place.pop(last)
+        else:
+            place[last] = new
+    return yaml.safe_dump(value)
+
+
+def test_the_whole_example_is_read() -> None:
+    assert parse(WHOLE) == Station(
+        station="6408042001143",
+        uplinks=(
+            Uplink(
+                name="fibre",
+                interface="eth0",
+                kind=Kind.FIBRE,
+                operator="Telkom",
+                contract="TLK-2024-117",
+                shared_fate="telkom",
+                payer="KPU",
+                gateway="auto",
+                guarantee=Guarantee(down_mbps=50, up_mbps=10, rtt_ms=30, loss=0.01, availability=0.995),
+            ),
+            Uplink("lte", "wwan0", Kind.LTE, metered=Metered(20000)),
+            Uplink("vsat-1", "eth2.100", Kind.GEO, gateway="203.0.113.1"),
+        ),
+        targets=("1.1.1.1", "9.9.9.9", "2606:4700:4700::1111"),
+        centre=Centre("mqtt://centre.example:1884"),
+        lan=Lan(("lan0", "wlan0"), Nat.MANAGED),
+        state_dir="/srv/siaga",
+    )
+
+
+def test_what_is_optional_may_be_left_out() -> None:
+    station = parse(LEAST)
+    assert station.lan == Lan((), Nat.EXTERNAL)
+    assert station.state_dir == "/var/lib/siaga"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"station": None}, "station is missing"),
+        ({"station": "640804200114"}, 'station = "640804200114": must be 13 digits'),
+        ({"station": 6408042001143}, "station = 6408042001143: Expected `str`, got `int`"),
+        ({"targets": None}, "targets is missing"),
+        ({"targets": []}, "targets = []: at least one"),
+        ({"targets": ["dns.example"]}, 'targets[0] = "dns.example": is not an IP address'),
+        ({"targets": ["fe80::1%eth0"]}, 'targets[0] = "fe80::1%eth0": is not an IP address'),
+        ({"targets": ["1.1.1.1", "9.9.9.9", "1.1.1.1"]}, 'targets[2] = "1.1.1.1": is there twice'),
+        ({"targets": ["2001:db8::1", "2001:DB8:0::1"]}, 'targets[1] = "2001:DB8:0::1": is there twice'),
+        ({"uplinks": None}, "uplinks is missing"),
+        ({"uplinks": []}, "uplinks: 0 given; 1 to 16 are possible"),
+        ({"uplinks": "eth0"}, 'uplinks = "eth0": Expected `array`, got `str`'),
+        ({"uplinks.0": "eth0"}, 'uplinks[0] = "eth0": must be a mapping with the keys of uplink'),
+        ({"uplinks.0.name": None}, "uplinks[0].name is missing"),
+        ({"uplinks.0.name": "Serat Optik"}, 'uplinks[0].name = "Serat Optik": 1 to 32 of the characters'),
+        ({"uplinks.0.name": ""}, 'uplinks[0].name = "": 1 to 32 of the characters'),
+        ({"uplinks.1.name": "fibre"}, 'uplinks[1].name = "fibre": another uplink has it already'),
+        ({"uplinks.1.interface": "eth0"}, 'uplinks[1].interface = "eth0": another uplink has it already'),
+        ({"uplinks.1.interface": "a-name-of-16-xxx"}, 'uplinks[1].interface = "a-name-of-16-xxx": is not a name'),
+        ({"uplinks.1.interface": "eth0/1"}, 'uplinks[1].interface = "eth0/1": is not a name the kernel takes'),
+        ({"uplinks.1.interface": 'e"0'}, 'uplinks[1].interface = "e"0": is not a name the kernel takes'),
+        ({"uplinks.1.kind": "5g"}, 'uplinks[1].kind = "5g": Invalid enum value'),
+        ({"uplinks.1.gateway": "router"}, 'uplinks[1].gateway = "router": must be auto or an IP address'),
+        ({"uplinks.1.operator": "x" * 65}, "1 to 64 characters are possible"),
+        ({"uplinks.1.operator": 7}, "uplinks[1].operator = 7: Expected `str"),
+        ({"uplinks.1.metered.mb_per_month": 0}, "uplinks[1].metered.mb_per_month = 0.0: must be above 0"),
+        ({"uplinks.1.metered.mb_per_month": float("nan")}, "uplinks[1].metered.mb_per_month = nan: must be above 0"),
+        ({"uplinks.1.metered.gb": 3}, "Object contains unknown field `gb`"),
+        ({"uplinks.1.apn": "internet"}, 'uplinks[1].apn = "internet": no such key; known are name, interface, kind'),
+        ({"lan.interfaces": ["eth0"]}, 'lan.interfaces[0] = "eth0": is an uplink; an interface cannot be both'),
+        ({"lan.interfaces": ["lan 0"]}, 'lan.interfaces[0] = "lan 0": is not a name the kernel takes'),
+        ({"lan.interfaces": []}, "lan.nat = managed: needs lan.interfaces"),
+        ({"lan.nat": "yes"}, 'lan.nat = "yes": Invalid enum value'),
+        ({"centre": None}, "centre is missing"),
+        ({"centre": "mqtt://x"}, 'centre = "mqtt://x": must be a mapping with the keys of centre'),
+        ({"centre.broker": "https://x"}, 'centre.broker = "https://x": must be mqtt://host or mqtt://host:port'),
+        ({"centre.broker": "mqtt://"}, "must be mqtt://host"),
+        ({"centre.broker": "mqtt://x:0"}, "must be mqtt://host"),
+        ({"centre.broker": "mqtt://x:99999"}, "must be mqtt://host"),
+        ({"centre.broker": "mqtt://x/path"}, "must be mqtt://host"),
+        ({"centre.broker": "mqtt://kpu:rahasia@x"}, "must be mqtt://host"),
+        ({"centre.broker": "mqtt://x?tls=1"}, "must be mqtt://host"),
+        ({"centre.broker": "mqtt://[::1"}, "must be mqtt://host"),
+        ({"state_dir": "var/lib"}, 'state_dir = "var/lib": must be an absolute path'),
+        ({"statedir": "/x"}, 'statedir = "/x": no such key; known are station, uplinks, targets'),
+        ({"station": "one\nline"}, 'station = "one line": must be 13 digits'),
+        ({"state_dir": "\x1b[31m"}, 'state_dir = " [31m": must be'),
+    ],
+    ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
+)
+def test_a_mistake_is_one_line_with_key_value_and_reason(change: dict[str, Any], complaint: str) -> None:
+    found = mistakes(with_change(change))
+    assert len(found) == 1
+    assert found[0].startswith("a.yaml: ")
+    assert complaint in found[0]
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    text = with_change({"station": None, "uplinks.0.kind": "dsl", "uplinks.1.colour": "red", "lan.nat": 3, "speed": 1})
+    found = mistakes(text)
+    assert len(found) == 5
+    for part in ("station is missing", "uplinks[0].kind", "uplinks[1].colour", "lan.nat", "speed"):
+        assert any(part in line for line in found)
+
+
+def test_all_disagreements_are_named_at_once() -> None:
+    text = with_change({"station": "1", "uplinks.1.name": "fibre", "targets": ["x"], "centre.broker": "x"})
+    assert len(mistakes(text)) == 4
+
+
+@pytest.mark.parametrize("value", ["", "null", "[]", "42", "just words"])
+def test_a_file_that_is_no_mapping_is_refused(value: str) -> None:
+    (line,) = mistakes(value)
+    assert line.startswith("a.yaml: the file = ")
+    assert "must be a mapping with the keys of station" in line
+
+
+def test_yaml_that_is_broken_is_told_with_its_line() -> None:
+    (line,) = mistakes('station: "6408042001143"\nuplinks:\n  - {name: fibre\ntargets: []\n')
+    assert line.startswith("a.yaml: line 4, column ")
+    assert "not YAML" in line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 2024-13-45",
+        "a: !!bool maybe",
+        "a: !!timestamp soon",
+        "a: !!int x",
+        "a: !!float x",
+        "a: !!binary é",
+        "a: 0x_",
+        "a: " + "9" * 5000,
+        "a: 0x" + "f" * 5000,
+        "2024-01-01 99:99:99",
+        "? [a, b]\n: c",
+        "? {a: b}\n: c",
+        "!!python/object:os.system {}",
+        "[" * 5000,
+        "a: &a [*a]",
+        "&a {b: *a}",
+        "\x00",
+        "<<: 1",
+        "%YAML 9.9\n---\na",
+        "--- a\n--- b",
+        "a: *nobody",
+        "\ud800",
+    ],
+    ids=lambda text: repr(text[:20]),
+)
+def test_yaml_that_even_its_reader_stumbles_over_is_refused_in_one_line(text: str) -> None:
+    assert all(len(line.splitlines()) == 1 for line in mistakes(text))
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text(LEAST)
+    assert load(path) == parse(LEAST)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file or directory"):
+        load(tmp_path / "agent.yaml")
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_bytes(b"station: \xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read: it is not UTF-8 text"):
+        load(path)
+
+
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.binary(max_size=5)
+    | st.dates()
+    | st.datetimes()
+    | st.sampled_from(["fibre", "auto", "managed", "1.1.1.1", "mqtt://x", "6408042001143", "eth0"])
+)
+keys = (
+    st.sampled_from([*Station.__struct_fields__, *Uplink.__struct_fields__, *Lan.__struct_fields__, "broker"])
+    | st.text(max_size=5)
+    | st.integers()
+    | st.none()
+    | st.dates()
+)
+anything = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=6), max_leaves=20
+)
+places = st.sampled_from(
+    [
+        *Station.__struct_fields__,
+        "uplinks.0",
+        *(f"uplinks.1.{name}" for name in Uplink.__struct_fields__ if name not in ("metered",)),
+        "lan.interfaces",
+        "lan.nat",
+        "centre.broker",
+        "targets.0",
+    ]
+)
+
+
+def read_or_refused(text: str) -> None:
+    try:
+        assert isinstance(parse(text), Station)
+    except ConfigError as refused:
+        assert refused.mistakes
+        assert all(len(line.splitlines()) == 1 and len(line) < 1000 for line in refused.mistakes)
+
+
+@settings(deadline=None)
+@given(anything)
+def test_whatever_value_the_file_holds_it_is_read_or_refused(value: object) -> None:
+    read_or_refused(yaml.safe_dump(value, allow_unicode=True))
+
+
+@settings(deadline=None)
+@given(places, anything)
+def test_whatever_value_stands_in_one_place_it_is_read_or_refused(place: str, value: object) -> None:
+    read_or_refused(with_change({place: value}))
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60) | st.text(alphabet="-{}[]:,!&*?|>#%@`'\" \na0x_.", max_size=60))
+def test_whatever_text_the_file_holds_it_is_read_or_refused(text: str) -> None:
+    read_or_refused(text)
