@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 SYSTEM_PACKAGES := iproute2 nftables python3-venv
-SYSTEM_COMMANDS := ip nft unshare nsenter python3
+SYSTEM_COMMANDS := ip nft unshare mount python3
 # Four at once, because most tests wait for a virtual network, not for a processor.
 PYTEST := --numprocesses=4 --dist=worksteal
 
