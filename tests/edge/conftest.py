@@ -1,0 +1,32 @@
+"""What the tests of the edges share: waiting for a state, and a cell for those that need the real kernel."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+import lab.cell
+
+
+def wait_until(is_so: Callable[[], bool], patience_s: float = 10.0) -> None:
+    """Fails when it does not become so in time."""
+    deadline_s = time.monotonic() + patience_s
+    while not is_so():
+        assert time.monotonic() < deadline_s, f"not so within {patience_s} s"
+        time.sleep(0.005)
+
+
+async def become(is_so: Callable[[], bool], patience_s: float = 10.0) -> None:
+    """The same, while a loop of asyncio goes on."""
+    async with asyncio.timeout(patience_s):
+        while not is_so():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+def cell() -> None:
+    if not (os.geteuid() == 0 and lab.cell.inside()):
+        why = "needs a cell: run `python -m lab enter -- pytest tests/edge`"
+        (pytest.fail if "CI" in os.environ else pytest.skip)(why)

@@ -1,0 +1,230 @@
+"""The spool on a real database: nothing committed is lost, numbering goes on, what is full or broken is survived."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from agent.edge import spool as module
+from agent.edge.spool import Dropped, Spool
+from tests.edge.records import fact
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "spool.sqlite3"
+
+
+def filled(path: Path, count: int) -> Spool:
+    spool = Spool(path)
+    for seq in range(spool.last_seq + 1, spool.last_seq + 1 + count):
+        spool.put(fact(spool.epoch, seq))
+    return spool
+
+
+def seqs(spool: Spool, after: int = 0, limit: int = 10_000) -> list[int]:
+    return [record.seq for record in spool.after(after, limit)]
+
+
+def test_records_are_handed_out_as_they_were_put_oldest_first(path: Path) -> None:
+    spool = filled(path, 5)
+    assert spool.after(2, 2) == [fact(spool.epoch, 3), fact(spool.epoch, 4)]
+    assert seqs(spool) == [1, 2, 3, 4, 5]
+    assert spool.after(5, 10) == []
+    spool.close()
+
+
+def test_an_empty_spool_begins_at_one(path: Path) -> None:
+    spool = Spool(path)
+    assert (spool.last_seq, spool.oldest, spool.unsent, spool.stored) == (0, 1, 0, 0)
+    assert len(spool.epoch) == 16
+    spool.close()
+
+
+def test_what_the_centre_has_stored_is_forgotten_and_nothing_else(path: Path) -> None:
+    spool = filled(path, 5)
+    spool.forget(3)
+    assert seqs(spool) == [4, 5]
+    assert (spool.oldest, spool.stored, spool.unsent, spool.last_seq) == (4, 3, 2, 5)
+    spool.close()
+
+
+def test_numbering_and_epoch_go_on_after_a_restart(path: Path) -> None:
+    spool = filled(path, 5)
+    spool.forget(2)
+    epoch = spool.epoch
+    spool.close()
+    again = Spool(path)
+    assert (again.epoch, again.last_seq, again.stored, again.oldest) == (epoch, 5, 2, 3)
+    again.close()
+
+
+def test_numbering_goes_on_even_when_everything_was_stored(path: Path) -> None:
+    spool = filled(path, 5)
+    spool.forget(5)
+    spool.close()
+    again = Spool(path)
+    assert (again.last_seq, again.oldest, again.unsent) == (5, 6, 0)
+    again.close()
+
+
+def test_a_kill_loses_no_record_that_was_handed_out(path: Path) -> None:
+    writer = """
+import sys
+from pathlib import Path
+from agent.edge.spool import Spool
+from tests.edge.records import fact
+spool = Spool(Path(sys.argv[1]))
+for seq in range(1, 1_000_000):
+    spool.put(fact(spool.epoch, seq))
+    print(spool.after(seq - 1, 1)[0].seq, flush=True)
+"""
+    command = [sys.executable, "-c", writer, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": "."}) as process:
+        assert process.stdout is not None
+        seen = [int(process.stdout.readline()) for _ in range(200)]
+        process.send_signal(signal.SIGKILL)
+        seen += [int(line) for line in process.stdout if line.endswith(b"\n")]
+    spool = Spool(path)
+    assert spool.set_aside is None
+    assert spool.last_seq >= seen[-1] == len(seen)
+    assert seqs(spool, limit=1_000_000) == list(range(1, spool.last_seq + 1))
+    spool.close()
+
+
+def test_each_record_is_on_the_card_before_it_is_handed_out(path: Path) -> None:
+    """A power cut may take what was not synced; its number would then be given to another record."""
+    spool = Spool(path)
+    full = 2
+    assert spool._database.execute("PRAGMA synchronous").fetchone() == (full,)
+    spool.close()
+
+
+@pytest.mark.parametrize("damage", [b"no database at all" * 500, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_file_is_set_aside_and_a_new_epoch_begins(path: Path, damage: bytes) -> None:
+    first = filled(path, 3)
+    first.close()
+    path.write_bytes(damage)
+    spool = Spool(path)
+    assert spool.set_aside == path.with_name("spool.sqlite3.damaged-1")
+    assert spool.set_aside.read_bytes() == damage
+    assert spool.epoch != first.epoch
+    assert spool.last_seq == 0
+    spool.put(fact(spool.epoch, 1))
+    assert seqs(spool) == [1]
+    spool.close()
+
+
+def test_a_file_damaged_in_the_middle_is_set_aside_too(path: Path) -> None:
+    filled(path, 2000).close()
+    data = bytearray(path.read_bytes())
+    for at in range(8192, len(data) - 4096, 4096):
+        data[at : at + 200] = b"\xa5" * 200
+    path.write_bytes(data)
+    spool = Spool(path)
+    assert spool.set_aside is not None
+    spool.close()
+
+
+def test_a_second_damaged_file_does_not_take_the_place_of_the_first(path: Path) -> None:
+    for number in (1, 2):
+        path.write_bytes(b"nonsense" * 1000)
+        spool = Spool(path)
+        assert spool.set_aside == path.with_name(f"spool.sqlite3.damaged-{number}")
+        spool.close()
+
+
+def test_a_record_that_cannot_be_read_is_passed_over(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spool = filled(path, 5)
+    spool.close()
+    database = sqlite3.connect(path)
+    with database:
+        database.execute("UPDATE record SET data = ? WHERE seq IN (2, 3)", (b'{"of":"a newer agent"}',))
+    database.close()
+    again = Spool(path)
+    assert seqs(again) == [1, 4, 5]
+    assert seqs(again, after=1, limit=1) == [4]
+    assert "record 2 in the spool cannot be read and is left out" in caplog.text
+    again.close()
+
+
+def test_a_directory_that_cannot_be_written_is_the_operators_to_hear_of(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        Spool(tmp_path / "nowhere" / "spool.sqlite3")
+
+
+def test_a_full_card_loses_nothing_and_its_records_are_written_in_order_later(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = filled(path, 3)
+    pages = spool._database.execute("PRAGMA page_count").fetchone()[0]
+    spool._database.execute(f"PRAGMA max_page_count = {pages}")
+    large = {"what": "x" * 3000}
+    for seq in range(4, 14):
+        spool.put(fact(spool.epoch, seq, evidence=large))
+    held = spool.unsent - len(seqs(spool))
+    assert held > 0
+    assert caplog.text.count("holding records in memory") == 1
+    assert seqs(spool) == list(range(1, 14 - held))
+    spool._database.execute("PRAGMA max_page_count = 100000")
+    spool.put(fact(spool.epoch, 14))
+    assert seqs(spool) == list(range(1, 15))
+    assert spool.unsent == 14
+    spool.close()
+
+
+def test_a_card_that_takes_nothing_keeps_what_the_centre_stored_until_it_does(path: Path) -> None:
+    spool = filled(path, 3)
+    spool._database.execute("PRAGMA query_only = 1")
+    spool.forget(2)
+    assert (spool.stored, seqs(spool)) == (0, [1, 2, 3])
+    spool._database.execute("PRAGMA query_only = 0")
+    spool.forget(2)
+    assert (spool.stored, seqs(spool)) == (2, [3])
+    spool.close()
+
+
+def test_what_is_held_in_memory_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HELD_AT_MOST", 5)
+    spool = filled(path, 1)
+    spool._database.execute("PRAGMA query_only = 1")
+    for seq in range(2, 20):
+        spool.put(fact(spool.epoch, seq))
+    assert spool.unsent == 1 + 5
+    spool._database.execute("PRAGMA query_only = 0")
+    spool.put(fact(spool.epoch, 20))
+    assert seqs(spool) == [1, 16, 17, 18, 19, 20]
+    spool.close()
+
+
+def test_a_full_spool_drops_its_oldest_and_says_which(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RECORDS_AT_MOST", 50)
+    monkeypatch.setattr(module, "DROPPED_AT_ONCE", 10)
+    spool = filled(path, 50)
+    assert spool.put(fact(spool.epoch, 51)) == Dropped(1, 10)
+    assert spool.put(fact(spool.epoch, 52)) is None
+    assert seqs(spool) == list(range(11, 53))
+    assert (spool.oldest, spool.last_seq) == (11, 52)
+    spool.close()
+
+
+def test_two_threads_may_put_and_forget_at_once(path: Path) -> None:
+    spool = Spool(path)
+
+    def forget() -> None:
+        while spool.stored < 300:
+            if records := spool.after(spool.stored, 20):
+                spool.forget(records[-1].seq)
+
+    forgetting = threading.Thread(target=forget)
+    forgetting.start()
+    for seq in range(1, 301):
+        spool.put(fact(spool.epoch, seq))
+    forgetting.join(30)
+    assert (spool.stored, spool.unsent, spool.last_seq) == (300, 0, 300)
+    spool.close()
