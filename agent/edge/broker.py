@@ -60,6 +60,7 @@ class _Session:
     name: str
     client: mqtt.Client
     subscribed: bool = False
+    refused: bool = False
     sent: int = 0
     """The highest seq handed to the broker."""
     in_flight: int = 0
@@ -118,7 +119,10 @@ class Courier:
         while not self._stopping:
             self._moved = False
             try:
-                self._serve(self._connect())
+                session = self._connect()
+                self._serve(session)
+                if not (session.subscribed or self._moved or self._stopping):
+                    raise ConnectionError("the connection ended before it was of use")
                 pause_s, told = BACKOFF_S[0], ""
             except (OSError, ValueError, struct.error, MQTTException, sqlite3.Error) as why:
                 if str(why) != told:
@@ -147,7 +151,7 @@ class Courier:
     def _serve(self, session: _Session) -> None:
         """Until the connection ends, or traffic moves, or the agent stops."""
         client = session.client
-        while not (self._moved or self._stopping):
+        while not (self._moved or self._stopping or session.refused):
             connection = client.socket()
             if connection is None:
                 break
@@ -192,12 +196,14 @@ class Courier:
     def _on_connect(self, session: _Session, reason: ReasonCode) -> None:
         if reason.is_failure:
             log.warning("broker refused the connection: %s", reason)
+            session.refused = True
             return
         session.client.subscribe(Address(self._station, Down.STORED).topic, qos=0)
 
     def _on_subscribe(self, session: _Session, reasons: list[ReasonCode]) -> None:
         if any(reason.is_failure for reason in reasons):
             log.error("broker refuses the subscription to %s", Address(self._station, Down.STORED).topic)
+            session.refused = True
             return
         log.info("connected to broker %s:%s", self._host, self._port)
         session.subscribed = self.connected = True
