@@ -1,0 +1,471 @@
+"""The courier against a real broker, which is killed and started again; and against one that speaks nonsense."""
+
+import contextlib
+import json
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from agent.core.events import ShowState
+from agent.core.station import Centre, Kind, Station, Uplink
+from agent.edge import broker as module
+from agent.edge.broker import Courier
+from agent.edge.spool import Spool
+from central.edge.broker import find_program
+from tests.edge.conftest import wait_until
+from tests.edge.records import LONGEST_NAME, STAMP, fact, largest_fact, largest_summary
+from wire.messages import LARGEST_BYTES, Active, Delivery, Health, State, Stored, UplinkState, decode, encode
+from wire.topics import Address, Down, Up, from_every_station
+
+STATION = "6408042001143"
+FIBRE = UplinkState("fibre", "eth0", "fibre", Health.UP, 3.0, True)
+SHOWN = ShowState(Active("fibre"), (FIBRE,))
+
+
+class Broker:
+    """nats-server on a free port, with its store on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        configuration = self.folder / "nats.conf"
+        configuration.write_text(
+            'server_name: test\nlisten: "127.0.0.1:-1"\n'
+            f"mqtt {{ host: 127.0.0.1, port: {self.port} }}\n"
+            f"jetstream {{ store_dir: {json.dumps(str(self.folder))}, sync_interval: always }}\n"
+        )
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen([find_program(None), "-c", configuration], stdout=log, stderr=log)
+        wait_until(self.answers)
+
+    def answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    started = Broker(tmp_path)
+    started.start()
+    yield started
+    started.kill()
+
+
+@dataclass
+class Listener:
+    """In the centre's place: hears everything, in order, and may give marks."""
+
+    broker: Broker
+    heard: list[tuple[str, bytes, bool]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._ready = threading.Event()
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, "listener", protocol=mqtt.MQTTv311, clean_session=False)
+        self.client.on_connect = lambda client, *_: client.subscribe(from_every_station(), qos=1)
+        self.client.on_subscribe = lambda *_: self._ready.set()
+        self.client.on_message = lambda *arguments: self._hear(arguments[2])
+        self.client.reconnect_delay_set(1, 1)
+        self.client.connect("127.0.0.1", self.broker.port)
+        self.client.loop_start()
+        assert self._ready.wait(10)
+
+    def _hear(self, message: mqtt.MQTTMessage) -> None:
+        self.heard.append((message.topic, bytes(message.payload), message.retain))
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        return [decode(data, Delivery) for topic, data, _ in self.heard if not topic.endswith("/state")]
+
+    @property
+    def states(self) -> list[State]:
+        return [decode(data, State) for topic, data, _ in self.heard if topic.endswith("/state")]
+
+    @property
+    def seqs(self) -> list[int]:
+        return [record.seq for delivery in self.deliveries for record in delivery.records]
+
+    def give(self, payload: bytes) -> None:
+        """A mark, or what pretends to be one."""
+        self.client.publish(Address(STATION, Down.STORED).topic, payload, qos=1, retain=True).wait_for_publish(10)
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[Broker], Listener]]:
+    listeners: list[Listener] = []
+
+    def begin(broker: Broker) -> Listener:
+        listeners.append(Listener(broker))
+        return listeners[-1]
+
+    yield begin
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    made = Spool(tmp_path / "spool.sqlite3")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def courier_to(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Courier]]:
+    """Couriers that end with the test; they wait less between two attempts."""
+    monkeypatch.setattr(module, "BACKOFF_S", (0.05, 0.2))
+    made: list[Courier] = []
+
+    def to(port: int, start: bool = True) -> Courier:
+        uplinks = (Uplink("fibre", "eth0", Kind.FIBRE),)
+        station = Station(STATION, uplinks, ("198.51.100.1",), Centre(f"mqtt://127.0.0.1:{port}"))
+        made.append(Courier(station, spool, "0.1.0", lambda: STAMP))
+        made[-1].show(SHOWN)
+        if start:
+            made[-1].start()
+        return made[-1]
+
+    yield to
+    for courier in made:
+        if courier.alive:
+            courier.stop()
+            assert not courier.alive
+
+
+Start = Callable[[int], Courier]
+Listen = Callable[[Broker], Listener]
+
+
+def fill(spool: Spool, count: int) -> None:
+    for seq in range(spool.last_seq + 1, spool.last_seq + 1 + count):
+        spool.put(fact(spool.epoch, seq))
+
+
+def mark(spool: Spool, seq: int) -> bytes:
+    return encode(Stored(spool.epoch, seq))
+
+
+def test_the_birth_comes_before_the_backlog_and_is_retained(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+) -> None:
+    fill(spool, 120)
+    listener = listen(broker)
+    courier_to(broker.port)
+    wait_until(lambda: len(listener.seqs) == 120)
+    assert listener.heard[0][0] == Address(STATION, Up.STATE).topic
+    birth = listener.states[0]
+    assert (birth.online, birth.agent, birth.active, birth.uplinks) == (True, "0.1.0", Active("fibre"), (FIBRE,))
+    assert birth.session.startswith("5f0c3a9be211-")
+    listener.close()
+    listener.heard.clear()
+    later = Listener.__new__(Listener)
+    later.broker, later.heard = broker, []
+    later.__post_init__()
+    try:
+        wait_until(lambda: any(retained for _, _, retained in later.heard))
+        assert later.states[-1].online
+    finally:
+        later.close()
+
+
+def test_the_backlog_arrives_in_order_and_in_batches(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+) -> None:
+    fill(spool, 333)
+    listener = listen(broker)
+    courier_to(broker.port)
+    wait_until(lambda: len(listener.seqs) >= 333)
+    assert listener.seqs == list(range(1, 334))
+    assert len(listener.deliveries) == 7
+    assert {delivery.oldest for delivery in listener.deliveries} == {1}
+    assert {topic.rsplit("/", 1)[1] for topic, _, _ in listener.heard} == {"state", "log"}
+
+
+def test_news_goes_out_at_once_under_its_own_kind(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+) -> None:
+    listener = listen(broker)
+    courier = courier_to(broker.port)
+    wait_until(lambda: courier.connected)
+    fill(spool, 1)
+    courier.poke()
+    wait_until(lambda: listener.seqs == [1])
+    spool.put(largest_summary(spool.epoch, 2))
+    courier.poke()
+    wait_until(lambda: listener.seqs == [1, 2])
+    assert [topic.rsplit("/", 1)[1] for topic, _, _ in listener.heard] == ["state", "fact", "sum"]
+
+
+def test_a_state_that_changed_is_shown(broker: Broker, listen: Listen, courier_to: Start) -> None:
+    listener = listen(broker)
+    courier = courier_to(broker.port)
+    wait_until(lambda: bool(listener.states))
+    courier.show(ShowState(Active(None, "fibre"), (FIBRE,)))
+    wait_until(lambda: listener.states[-1].active == Active(None, "fibre"))
+    assert len({state.session for state in listener.states}) == 1
+
+
+def test_the_spool_keeps_what_the_broker_took_until_the_centre_has_stored_it(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+) -> None:
+    fill(spool, 100)
+    listener = listen(broker)
+    courier_to(broker.port)
+    wait_until(lambda: len(listener.seqs) == 100)
+    assert spool.unsent == 100
+    listener.give(mark(spool, 60))
+    wait_until(lambda: spool.stored == 60)
+    assert spool.unsent == 40
+    listener.give(mark(spool, 100))
+    wait_until(lambda: spool.unsent == 0)
+
+
+def test_a_mark_that_was_left_while_the_station_was_away_is_heeded(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+) -> None:
+    fill(spool, 100)
+    listener = listen(broker)
+    listener.give(mark(spool, 90))
+    courier_to(broker.port)
+    wait_until(lambda: spool.stored == 90)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"nonsense",
+        b"\xff\xfe",
+        b'{"type":"stored","epoch":"\xff","seq":3}',
+        encode(Stored("another-epoch", 5)),
+        b'{"type":"stored","epoch":"EPOCH","seq":1000}',
+        b'{"type":"stored","epoch":"EPOCH","seq":-5}',
+        b'{"type":"stored","epoch":"EPOCH","seq":0}',
+        b'{"type":"stored","epoch":"EPOCH","seq":99999999999999999999999999}',
+        b'{"type":"stored","epoch":"EPOCH","seq":"3"}',
+        b"x" * (LARGEST_BYTES + 1),
+    ],
+    ids=lambda data: repr(data[:60]),
+)
+def test_a_mark_that_makes_no_sense_does_nothing(
+    payload: bytes, broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+) -> None:
+    fill(spool, 10)
+    listener = listen(broker)
+    courier = courier_to(broker.port)
+    wait_until(lambda: len(listener.seqs) == 10)
+    listener.give(payload.replace(b"EPOCH", spool.epoch.encode()))
+    listener.give(mark(spool, 2))  # heard after it, so that it has been heard
+    wait_until(lambda: spool.stored == 2)
+    assert spool.unsent == 8
+    assert courier.connected
+
+
+def test_what_the_centre_does_not_confirm_is_sent_again(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RESEND_S", 0.3)
+    fill(spool, 3)
+    listener = listen(broker)
+    courier_to(broker.port)
+    wait_until(lambda: len(listener.seqs) >= 6)
+    assert listener.seqs[:6] == [1, 2, 3, 1, 2, 3]
+
+
+def test_everything_arrives_though_the_broker_is_killed_again_and_again(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+) -> None:
+    listener = listen(broker)
+    courier = courier_to(broker.port)
+    for _ in range(3):
+        fill(spool, 200)
+        courier.poke()
+        known = len(set(listener.seqs))
+        wait_until(lambda known=known: len(set(listener.seqs)) > known)
+        broker.kill()
+        fill(spool, 50)
+        courier.poke()
+        broker.start()
+    wait_until(lambda: len(set(listener.seqs)) == 750, patience_s=20)
+    firsts = list(dict.fromkeys(listener.seqs))
+    assert firsts == list(range(1, 751))
+
+
+def test_when_traffic_moves_a_new_session_is_opened_at_once(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+) -> None:
+    listener = listen(broker)
+    courier = courier_to(broker.port)
+    wait_until(lambda: bool(listener.states))
+    fill(spool, 1)
+    courier.move()
+    wait_until(lambda: len({state.session for state in listener.states if state.online}) == 2, patience_s=3)
+    wait_until(lambda: 1 in listener.seqs)
+
+
+def test_the_will_speaks_when_the_connection_breaks_and_names_the_session(broker: Broker, listen: Listen) -> None:
+    """The agent is killed: nobody says goodbye, so the broker does."""
+    listener = listen(broker)
+    program = f"""
+import sys
+from pathlib import Path
+from agent.core.station import Centre, Kind, Station, Uplink
+from agent.edge.broker import Courier
+from agent.edge.spool import Spool
+from tests.edge.records import STAMP
+uplinks = (Uplink("fibre", "eth0", Kind.FIBRE),)
+station = Station("{STATION}", uplinks, ("198.51.100.1",), Centre("mqtt://127.0.0.1:{broker.port}"))
+Courier(station, Spool(Path(sys.argv[1])), "0.1.0", lambda: STAMP).start()
+sys.stdin.read()
+"""
+    command = [sys.executable, "-c", program, str(broker.folder / "other.sqlite3")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as agent:
+        wait_until(lambda: bool(listener.states))
+        agent.kill()
+    wait_until(lambda: len(listener.states) == 2)
+    birth, will = listener.states
+    assert (birth.online, will.online) == (True, False)
+    assert birth.session == will.session
+
+
+def test_an_agent_that_stops_says_goodbye_itself(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+) -> None:
+    listener = listen(broker)
+    courier = courier_to(broker.port)
+    wait_until(lambda: courier.connected)
+    fill(spool, 1)
+    courier.stop()
+    wait_until(lambda: [state.online for state in listener.states] == [True, False])
+    assert listener.seqs == [1]
+
+
+def test_without_a_broker_the_courier_goes_on_trying_and_stops_when_told(courier_to: Start, tmp_path: Path) -> None:
+    late = Broker(tmp_path)
+    courier = courier_to(late.port)
+    assert not courier.connected
+    late.start()
+    try:
+        wait_until(lambda: courier.connected)
+    finally:
+        late.kill()
+
+
+@pytest.mark.parametrize("largest", [largest_summary, largest_fact], ids=["summaries", "facts"])
+def test_no_delivery_is_larger_than_a_message_may_be(
+    largest: Callable[..., object], broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+) -> None:
+    for seq in range(1, 151):
+        spool.put(largest(spool.epoch, seq))  # type: ignore[arg-type]
+    listener = listen(broker)
+    courier_to(broker.port)
+    wait_until(lambda: len(listener.seqs) >= 150)
+    sizes = [len(data) for _, data, _ in listener.heard]
+    assert max(sizes) <= LARGEST_BYTES
+    assert listener.seqs == list(range(1, 151))
+    assert max(sizes) > LARGEST_BYTES / 4  # and no smaller than it need be
+
+
+def test_the_largest_state_and_the_largest_record_fit_into_a_message() -> None:
+    uplink = UplinkState(LONGEST_NAME, "wwan-with-15-by", "fibre", Health.UNKNOWN, 1e9, True, "ü" * 64, 123456.789, 0.1)
+    names = Active(LONGEST_NAME, LONGEST_NAME)
+    state = State(STATION, "5f0c3a9be211-1000000", True, "10.10.10", STAMP, names, (uplink,) * 16)
+    assert len(encode(state)) < LARGEST_BYTES / 4
+    for record in (largest_summary("0a1b2c3d4e5f6071", 2**53), largest_fact("0a1b2c3d4e5f6071", 2**53)):
+        assert len(encode(Delivery(STATION, 2**53, (record,)))) < LARGEST_BYTES / 4
+
+
+CONNECTED, SUBSCRIBED = b"\x20\x02\x00\x00", b"\x90\x03\x00\x01\x00"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x20\x02\x00\x05",
+        b"\x20\x02\x00\xff",
+        b"\x20\x00",
+        b"\x20\x7f" + b"\x00" * 127,
+        CONNECTED + b"\x90\x03\x00\x01\x80",
+        CONNECTED + b"\x90\x03\x00\x01\x77",
+        CONNECTED + b"\x90\x00",
+        CONNECTED + SUBSCRIBED + b"\x30\x00",
+        CONNECTED + SUBSCRIBED + b"\x30\x02\xff\xff",
+        CONNECTED + SUBSCRIBED + b"\x32\x04\x00\x01\xff\x00",
+        CONNECTED + SUBSCRIBED + b"\x40\x00",
+        CONNECTED + SUBSCRIBED + b"\xff\xff\xff\xff\xff\xff",
+        CONNECTED + SUBSCRIBED + b"\xf0\x00\x00\x00",
+    ],
+    ids=lambda data: data.hex(" ")[:60],
+)
+def test_a_broker_that_speaks_nonsense_is_left_and_tried_again(said: bytes, courier_to: Start) -> None:
+    _nonsense_is_survived([said], courier_to)
+
+
+def test_whatever_a_broker_says_the_courier_lives(courier_to: Start) -> None:
+    chance = random.Random(5)
+    said = []
+    for _ in range(60):
+        start = chance.choice([b"", CONNECTED, CONNECTED + SUBSCRIBED, CONNECTED + SUBSCRIBED])
+        body = chance.randbytes(chance.randrange(12))
+        said.append(start + bytes([chance.randrange(256), len(body)]) + body)
+    _nonsense_is_survived(said, courier_to)
+
+
+@pytest.mark.parametrize("said", [b"", b"\x20\x02\x00\x05", CONNECTED + b"\x90\x03\x00\x01\x80"])
+def test_a_broker_that_refuses_is_tried_again_ever_less_often(said: bytes, courier_to: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        courier_to(server.getsockname()[1])
+        came_at = []
+        for _ in range(8):
+            connection, _ = server.accept()
+            came_at.append(time.monotonic())
+            with connection:
+                connection.recv(4096)
+                connection.sendall(said)
+    assert came_at[-1] - came_at[2] > 5 * module.BACKOFF_S[1] / 2
+
+
+def _nonsense_is_survived(said: list[bytes], courier_to: Start) -> None:
+    """Each connection hears one of these; the courier must come back for the next, and once more."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        courier = courier_to(server.getsockname()[1])
+        for data in [*said, b""]:
+            connection, _ = server.accept()
+            with connection:
+                connection.settimeout(10)
+                connection.recv(4096)
+                connection.sendall(data)
+                connection.settimeout(0.05)
+                with contextlib.suppress(TimeoutError, ConnectionError):
+                    while connection.recv(4096):
+                        pass
+        wait_until(lambda: not courier.connected)
+        assert courier.alive
