@@ -1,0 +1,33 @@
+"""A wire to the other side: a veth pair whose far end is in a namespace of its own and answers echoes."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+NEAR, FAR = "198.18.0.2", "198.18.0.1"
+NEAR6, FAR6 = "2001:db8:1::2", "2001:db8:1::1"
+ELSEWHERE, ELSEWHERE6 = "203.0.113.7", "2001:db8:99::7"
+
+
+def ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def wire(name: str = "wan0") -> Iterator[str]:
+    """Gives the near end's name; the far end holds FAR and, behind it, ELSEWHERE."""
+    space = f"far-{name}"
+    ip("netns", "add", space)
+    try:
+        ip("link", "add", name, "type", "veth", "peer", "name", "end", "netns", space)
+        for where, device, address, address6 in (([], name, NEAR, NEAR6), (["-n", space], "end", FAR, FAR6)):
+            ip(*where, "addr", "add", f"{address}/24", "dev", device)
+            ip(*where, "addr", "add", f"{address6}/64", "dev", device, "nodad")
+            ip(*where, "link", "set", device, "up")
+        ip("-n", space, "link", "set", "lo", "up")
+        ip("-n", space, "addr", "add", f"{ELSEWHERE}/32", "dev", "lo")
+        ip("-n", space, "addr", "add", f"{ELSEWHERE6}/128", "dev", "lo")
+        yield name
+    finally:
+        for remains in (["netns", "delete", space], ["link", "delete", name]):  # a test may have taken them away
+            subprocess.run(["ip", *remains], check=False, capture_output=True)
