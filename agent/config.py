@@ -16,6 +16,7 @@ DEFAULT_PATH = Path("/etc/siaga/agent.yaml")
 INTERFACE_BYTES = 15  # the kernel's IFNAMSIZ less the closing zero
 NAME_BYTES = 32  # it stands in topics, tables and on cards
 OPERATOR_LETTERS = 64  # the centre takes no longer name
+STATE_DIR_BYTES = 96  # a socket in it has an address of at most 107
 UPLINKS_AT_MOST = 16  # each has a table and a mark of its own; the mark is one byte
 
 
@@ -117,6 +118,10 @@ def _station_mistakes(station: Station) -> list[str]:
             found.append(f'targets[{n}] = "{target}": is there twice; one target twice is one vote')
     if not Path(station.state_dir).is_absolute():
         found.append(f'state_dir = "{station.state_dir}": must be an absolute path')
+    if not 0 < len(station.state_dir.encode()) <= STATE_DIR_BYTES or not station.state_dir.isprintable():
+        found.append(
+            f"state_dir = {_short(station.state_dir)}: must have at most {STATE_DIR_BYTES} printable characters"
+        )
     return found
 
 
