@@ -149,7 +149,8 @@ def test_what_is_optional_may_be_left_out() -> None:
         ({"state_dir": "var/lib"}, 'state_dir = "var/lib": must be an absolute path'),
         ({"statedir": "/x"}, 'statedir = "/x": no such key; known are station, uplinks, targets'),
         ({"station": "one\nline"}, 'station = "one line": must be 13 digits'),
-        ({"state_dir": "\x1b[31m"}, 'state_dir = " [31m": must be'),
+        ({"state_dir": "/\x1b[31m"}, 'state_dir = "/ [31m": must have at most 96 printable characters'),
+        ({"state_dir": "/" + "x" * 96}, "must have at most 96 printable characters"),
     ],
     ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
 )

@@ -1,0 +1,145 @@
+"""The installed command, as its operator types it: exit codes, and one plain sentence for each mistake."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+COMMAND = str(Path(sys.executable).with_name("siaga-agent"))
+COMMANDS = ("run", "check", "status", "move", "auto", "cleanup")
+CONFIG = """
+station: "6408042001143"
+uplinks: [{{name: fibre, interface: wan0, kind: fibre}}, {{name: lte, interface: wan1, kind: lte}}]
+targets: [198.51.100.1]
+centre: {{broker: "mqtt://127.0.0.1"}}
+state_dir: {state_dir}
+"""
+
+
+def siaga(*arguments: object, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*before, COMMAND, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "agent.yaml"
+    path.write_text(CONFIG.format(state_dir=tmp_path / "state"))
+    return path
+
+
+def test_the_version_is_told() -> None:
+    done = siaga("--version")
+    assert (done.returncode, done.stdout) == (0, f"siaga-agent {version('siaga')}\n")
+
+
+def test_help_names_every_command() -> None:
+    done = siaga("--help")
+    assert done.returncode == 0
+    assert all(f"    {command} " in done.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    done = siaga(command, "--help")
+    assert done.returncode == 0
+    assert "--config FILE" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("dance",), ("check", "--loud"), ("move",)])
+def test_a_command_that_is_none_is_refused(arguments: tuple[str, ...]) -> None:
+    done = siaga(*arguments)
+    assert done.returncode == 2
+    assert "usage: siaga-agent" in done.stderr
+
+
+def test_a_good_configuration_is_called_good(config: Path) -> None:
+    done = siaga("check", "--config", config)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{config}: good; station 6408042001143 with 2 uplinks\n"
+
+
+def test_each_mistake_in_a_configuration_is_one_line_and_no_traceback(config: Path) -> None:
+    text = config.read_text().replace("198.51.100.1", "dns").replace("kind: lte", "kind: 5g").replace("mqtt:", "http:")
+    config.write_text(text.replace("kind: 5g", "kind: lte").replace("name: lte", "name: fibre"))
+    done = siaga("check", "--config", config)
+    assert (done.returncode, done.stdout) == (2, "")
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith(f"{config}: ") for line in lines)
+
+
+@pytest.mark.parametrize("command", [("check",), ("run",), ("status",), ("move", "lte"), ("auto",), ("cleanup",)])
+def test_without_a_configuration_every_command_says_so(command: tuple[str, ...], tmp_path: Path) -> None:
+    done = siaga(*command, "--config", tmp_path / "none.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{tmp_path}/none.yaml: cannot be read: No such file or directory\n"
+
+
+@pytest.mark.parametrize("command", [("status",), ("status", "--json"), ("move", "lte", "--for", "30m"), ("auto",)])
+def test_without_an_agent_there_is_one_sentence_and_code_three(command: tuple[str, ...], config: Path) -> None:
+    done = siaga(*command, "--config", config)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"siaga-agent: no agent is running with state_dir {config.parent}/state\n"
+
+
+@pytest.mark.parametrize("duration", ["", "soon", "30", "m", "-5m", "0s", "nans", "infh", "5d", "1e400s"])
+def test_a_duration_that_is_none_is_refused(duration: str, config: Path) -> None:
+    done = siaga("move", "lte", f"--for={duration}", "--config", config)
+    assert done.returncode == 2
+    assert f"{duration!r} is no duration; write 90s, 30m or 2h" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can give up privileges")
+@pytest.mark.parametrize("command", ["run", "cleanup"])
+def test_without_privileges_it_is_said_in_one_sentence(command: str) -> None:
+    """As a user of the station would: nobody, with nothing but what everybody may do."""
+    without = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
+    readable = subprocess.run([*without, COMMAND, "--version"], capture_output=True, check=False).returncode == 0
+    if not readable:
+        pytest.skip("nobody may read this virtual environment")
+    path = Path("/tmp") / f"siaga-test-{os.getpid()}.yaml"
+    path.write_text(CONFIG.format(state_dir="/var/lib/siaga-of-nobody"))
+    try:
+        done = siaga(command, "--config", path, before=without)
+    finally:
+        path.unlink()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "siaga-agent: sending echoes and setting routes needs CAP_NET_RAW and CAP_NET_ADMIN; run as root\n"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to come so far")
+def test_a_state_directory_that_cannot_be_is_named(config: Path) -> None:
+    (config.parent / "state").write_text("a file")
+    done = siaga("run", "--config", config)
+    assert done.returncode == 2
+    assert done.stderr == f"siaga-agent: state_dir = {config.parent}/state: cannot be used: File exists\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to come so far")
+def test_a_second_agent_is_refused(config: Path) -> None:
+    from agent.edge import control
+
+    (config.parent / "state").mkdir()
+    held = control.hold(config.parent / "state")
+    try:
+        done = siaga("run", "--config", config)
+    finally:
+        os.close(held)
+    assert done.returncode == 2
+    assert done.stderr == f"siaga-agent: another agent is running with state_dir {config.parent}/state\n"
+
+
+def test_a_state_directory_with_too_long_a_name_is_refused_before_anything_is_done(config: Path) -> None:
+    """A socket's address has 108 bytes."""
+    config.write_text(CONFIG.format(state_dir=config.parent / ("x" * 100)))
+    done = siaga("check", "--config", config)
+    assert done.returncode == 2
+    assert "state_dir" in done.stderr
+    assert "Traceback" not in done.stderr

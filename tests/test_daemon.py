@@ -1,0 +1,142 @@
+"""The loop: what has arrived is heard before time is called, and what others ask of it does no harm."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.core.events import Noticed, OverrideAsked, OverrideEnded, Stopping, Tick
+from agent.core.station import Centre, Kind, Station, Uplink
+from agent.daemon import WAITING_AT_MOST, Daemon, _line, _sentence
+from wire.messages import Active, Fact, Health, UplinkState
+
+
+def with_daemon(tmp_path: Path, test: Callable[[Daemon], Awaitable[Any]]) -> Any:
+    """A daemon that was made and not started: nothing is sent, routed or connected."""
+    uplinks = (Uplink("fibre", "wan0", Kind.FIBRE), Uplink("lte", "wan1", Kind.LTE))
+    station = Station("6408042001143", uplinks, ("198.51.100.1",), Centre("mqtt://127.0.0.1"), state_dir=str(tmp_path))
+
+    async def run() -> Any:
+        daemon = Daemon(station, "0.1.0")
+        try:
+            return await test(daemon)
+        finally:
+            daemon._spool.close()
+
+    return asyncio.run(run())
+
+
+def test_what_has_arrived_while_the_loop_stood_still_is_heard_before_the_tick(tmp_path: Path) -> None:
+    async def test(daemon: Daemon) -> None:
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        arrived = Noticed("AGENT_STARTED", {})
+
+        def hear() -> None:
+            near.recv(1)
+            daemon.emit(arrived)
+
+        with near, far:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(near, hear)
+            await asyncio.sleep(0)
+            assert daemon._core.wake_at() <= time.monotonic()
+            far.send(b"x")
+            assert await daemon._next() is arrived
+            assert isinstance(await daemon._next(), Tick)
+            loop.remove_reader(near)
+
+    with_daemon(tmp_path, test)
+
+
+def test_events_are_heard_in_order(tmp_path: Path) -> None:
+    async def test(daemon: Daemon) -> None:
+        events = [Noticed("AGENT_STARTED", {"n": n}) for n in range(5)]
+        for event in events:
+            daemon.emit(event)
+        assert [await daemon._next() for _ in events] == events
+
+    with_daemon(tmp_path, test)
+
+
+def test_what_waits_is_bounded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def test(daemon: Daemon) -> None:
+        for _ in range(WAITING_AT_MOST + 7):
+            daemon.emit(Tick())
+        assert len(daemon._waiting) == WAITING_AT_MOST
+        daemon._courier.start()
+        daemon._check_health()
+        daemon._courier.stop()
+
+    with_daemon(tmp_path, test)
+    assert "7 events were dropped" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("request_line", "event"),
+    [
+        ('{"do": "move", "uplink": "lte"}', None),
+        ('{"do": "move", "uplink": "lte", "for_s": null}', OverrideAsked("lte", None)),
+        ('{"do": "move", "uplink": "lte", "for_s": 60}', OverrideAsked("lte", 60)),
+        ('{"do": "move", "uplink": "lte", "for_s": 0.5}', OverrideAsked("lte", 0.5)),
+        ('{"do": "move", "uplink": "geo", "for_s": 60}', None),
+        ('{"do": "move", "uplink": 7, "for_s": 60}', None),
+        ('{"do": "move", "uplink": "lte", "for_s": "60"}', None),
+        ('{"do": "move", "uplink": "lte", "for_s": -1}', None),
+        ('{"do": "move", "uplink": "lte", "for_s": 0}', None),
+        ('{"do": "move", "uplink": "lte", "for_s": NaN}', None),
+        ('{"do": "move", "uplink": "lte", "for_s": Infinity}', None),
+        ('{"do": "move", "uplink": "lte", "for_s": 1' + "0" * 400 + "}", None),
+        ('{"do": "auto"}', OverrideEnded()),
+        ('{"do": "dance"}', None),
+        ("{}", None),
+        ("[]", None),
+        ("7", None),
+        ("null", None),
+    ],
+)
+def test_a_request_is_done_or_refused_in_one_sentence(request_line: str, event: object, tmp_path: Path) -> None:
+    async def test(daemon: Daemon) -> None:
+        answer = daemon._answer(json.loads(request_line))
+        assert list(daemon._waiting) == ([event] if event else [])
+        assert answer == {"done": True} if event else len(answer["error"].splitlines()) == 1
+
+    with_daemon(tmp_path, test)
+
+
+def test_the_status_is_plain_json(tmp_path: Path) -> None:
+    async def test(daemon: Daemon) -> dict[str, Any]:
+        return json.loads(json.dumps(daemon._answer({"do": "status"})))
+
+    status = with_daemon(tmp_path, test)
+    assert status["station"] == "6408042001143"
+    assert [uplink["name"] for uplink in status["uplinks"]] == ["fibre", "lte"]
+    assert status["centre"] == {"connected": False, "unsent": 0}
+
+
+def test_a_fact_is_one_readable_line() -> None:
+    fact = Fact("UPLINK_DEAD", "lte", "up", "dead", {"cause": "silence", "silence_s": 2.0, "rtt_ms": None})
+    assert _sentence(fact) == "UPLINK_DEAD lte: up -> dead  cause=silence silence_s=2.0 rtt_ms=-"
+    assert _sentence(Fact("NO_UPLINK")) == "NO_UPLINK"
+    assert _sentence(Fact("TRAFFIC_MOVED", "lte", None, "lte")) == "TRAFFIC_MOVED lte: nothing -> lte"
+
+
+def test_systemds_status_line_names_the_active_uplink_and_all_healths() -> None:
+    from agent.core.events import ShowState
+
+    uplinks = (UplinkState("fibre", "wan0", "fibre", Health.DEAD, 1, False),)
+    assert _line(ShowState(Active(), uplinks)) == "traffic by nothing; fibre dead"
+
+
+def test_a_stop_is_heard_once(tmp_path: Path) -> None:
+    async def test(daemon: Daemon) -> None:
+        daemon._stop()
+        daemon._stop()
+        assert list(daemon._waiting) == [Stopping()]
+
+    with_daemon(tmp_path, test)
