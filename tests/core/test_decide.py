@@ -73,6 +73,7 @@ def test_the_choice(active: str | None, healths: tuple[Health | str, ...], expec
 def test_traffic_does_not_come_home_right_after_it_left() -> None:
     assert chosen("b", UP, UP, moved_at=-STAY_S + 0.01) == "b"
     assert chosen("b", UP, UP, moved_at=-STAY_S) == "a"
+    assert STAY_S >= 5
 
 
 def test_a_dead_uplink_is_left_however_short_ago_it_was_chosen() -> None:

@@ -284,6 +284,15 @@ def test_an_operators_choice_is_followed_at_once_and_ends_by_itself() -> None:
     assert driven.active == "fibre"
 
 
+def test_traffic_stays_a_while_where_it_has_just_been_sent() -> None:
+    driven = settled()
+    driven.handle(OverrideAsked("lte", 2))
+    driven.run(5)
+    assert driven.active == "lte"
+    driven.run(6)
+    assert driven.active == "fibre"
+
+
 def test_an_operators_choice_without_an_end_holds_until_it_is_given_back() -> None:
     driven = settled()
     driven.handle(OverrideAsked("lte"))
