@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.config import DEFAULT_PATH, ConfigError, load
 from agent.core.station import Nat, Station
-from agent.edge import control
+from agent.edge import control, privileges
 
 GOOD, MISTAKE, NOT_RUNNING = 0, 2, 3
 SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -66,9 +66,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 def _prepare(station: Station) -> int:
     """Bad news at start refuses to start. Returns the lock on the state directory, held until the process ends."""
-    from agent.edge.icmp import may_probe
-
-    if not may_probe():
+    if not privileges.held():
         raise Refusal("sending echoes and setting routes needs CAP_NET_RAW and CAP_NET_ADMIN; run as root")
     if station.lan.nat is Nat.MANAGED and shutil.which("nft") is None:
         raise Refusal("lan.nat = managed: needs the command nft, which is not installed; apt-get install nftables")

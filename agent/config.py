@@ -88,7 +88,8 @@ class _Form:
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as why:
-            self.refuse(path, value, str(why))
+            quotes = "; put it in quotes" if kind is str and isinstance(value, int) else ""
+            self.refuse(path, value, f"{why}{quotes}")
             return None
 
     def refuse(self, path: str, value: Any, reason: str) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class Daemon:
         self._notify = systemd.Notify()
         self._overrun = 0
         self._stopping = False
+        self._fault: BaseException | None = None
 
     def emit(self, event: Event) -> None:
         """For the edges, from the loop's own thread."""
@@ -136,7 +137,7 @@ class Daemon:
                 self._keep(self._numbering.record(effect, self._stamp(now)))
 
     def _keep(self, record: Record) -> None:
-        self._card.submit(self._put, record, asyncio.get_running_loop())
+        self._card.submit(self._put, record, asyncio.get_running_loop()).add_done_callback(self._note_failure)
 
     def _put(self, record: Record, loop: asyncio.AbstractEventLoop) -> None:
         """In the card's thread."""
@@ -146,11 +147,17 @@ class Daemon:
             evidence: dict[str, float | str | None] = {"first_seq": dropped.first, "last_seq": dropped.last}
             loop.call_soon_threadsafe(self.emit, Noticed("RECORDS_DROPPED", evidence))
 
+    def _note_failure(self, put: Future[None]) -> None:
+        """A fault of ours in the card's thread is not swallowed: the loop ends with it."""
+        self._fault = self._fault or put.exception()
+
     def _stamp(self, now: float | None = None) -> Stamp:
         return self._numbering.stamp(time.monotonic() if now is None else now, *clock.wall())
 
     def _check_health(self) -> float:
         """The core has answered: tell systemd so. Returns when to do it again, in seconds."""
+        if self._fault is not None:
+            raise self._fault
         if not self._courier.alive:
             raise RuntimeError("the courier's thread has ended")
         if self._overrun:

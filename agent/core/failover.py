@@ -22,6 +22,7 @@ from agent.core.events import (
     Tick,
 )
 from agent.core.judge import LIMITS, Judge, Verdict
+from agent.core.links import LinkWatch
 from agent.core.measure import PACE, Echoes
 from agent.core.report import SUMMARY_EVERY_S
 from agent.core.routes import Link, Wish, wish, with_configured_gateway
@@ -36,9 +37,13 @@ class _Watched:
     """One uplink: what is known of it, and who measures and judges it."""
 
     uplink: Uplink
-    link: Link
+    interface: LinkWatch
     echoes: Echoes
     judge: Judge
+
+    @property
+    def link(self) -> Link:
+        return self.interface.believed
 
     @property
     def trouble(self) -> str | None:
@@ -65,7 +70,7 @@ class Failover:
         self._watched = {
             uplink.name: _Watched(
                 uplink,
-                Link(uplink.interface),
+                LinkWatch(Link(uplink.interface)),
                 Echoes(station.targets, PACE[uplink.kind], now),
                 Judge(LIMITS[uplink.kind], now),
             )
@@ -98,7 +103,7 @@ class Failover:
             case Stopping():
                 return [Fact("AGENT_STOPPED"), *self._summarise(now)]
             case KernelSeen():
-                return self._act([*self._see(event), *self._judge_troubled(now)], now)
+                return self._act([*self._see(event, now), *self._judge_troubled(now)], now)
             case OverrideAsked() | OverrideEnded():
                 return self._act(list(self._obey(event, now)), now)
             case Tick():
@@ -115,9 +120,9 @@ class Failover:
         moments = [self._summary_at]
         for watched in self._watched.values():
             moments += [watched.echoes.wake_at(), *self._silence_ends(watched)]
-        if self._override and self._override.until is not None:
-            moments.append(self._override.until)
-        return min(moments)
+        ends = [watched.interface.wake_at() for watched in self._watched.values()]
+        ends.append(self._override.until if self._override else None)
+        return min(*moments, *(moment for moment in ends if moment is not None))
 
     def state(self, now: float) -> ShowState:
         carrying = set(self._active.values())
@@ -154,6 +159,7 @@ class Failover:
         if not self._seen:
             return
         for name, watched in self._watched.items():
+            watched.interface.expire(now)
             for outcome in watched.echoes.settle(now):
                 watched.judge.settle(outcome)
             echoes = watched.echoes
@@ -171,6 +177,8 @@ class Failover:
             return
         sample = self._watched[name].echoes.sample(now)
         evidence = {**verdict.evidence, "rtt_ms": sample.rtt_ms, "loss": sample.loss}
+        if evidence["cause"] == "silence" and not self._watched[name].echoes.could_send:
+            evidence["cause"] = "nothing could be sent"
         yield Fact(f"UPLINK_{verdict.after.upper()}", name, verdict.before, verdict.after, evidence)
 
     def _silence_ends(self, watched: _Watched) -> Iterator[float]:
@@ -249,14 +257,14 @@ class Failover:
                 self._override = None
                 yield Fact("OVERRIDE_ENDED", evidence={"reason": "an operator ended it"})
 
-    def _see(self, picture: KernelSeen) -> Iterator[Fact]:
+    def _see(self, picture: KernelSeen, now: float) -> Iterator[Fact]:
         for watched, seen in zip(self._watched.values(), picture.links, strict=True):
-            link = with_configured_gateway(seen, watched.uplink)
+            known = watched.link
+            watched.interface.see(with_configured_gateway(seen, watched.uplink), now)
             for family in Family:
-                before, after = watched.link.gateway_of(family), link.gateway_of(family)
+                before, after = known.gateway_of(family), watched.link.gateway_of(family)
                 if self._seen and before and after and before != after:
                     yield Fact("GATEWAY_CHANGED", watched.uplink.name, before, after)
-            watched.link = link
         if not self._seen:
             self._adopt(picture)
         self._seen = True

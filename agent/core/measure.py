@@ -52,6 +52,9 @@ class Round:
     settled: bool = False
     late: int = 0
 
+    def left(self, targets: tuple[str, ...]) -> int:
+        return len(targets) - len(self.not_sent)
+
     def lost(self, targets: tuple[str, ...]) -> int:
         return len(targets) - len(self.rtt_s) - len(self.not_sent) if self.settled else 0
 
@@ -83,6 +86,12 @@ class Echoes:
     def beat_s(self) -> float:
         """The longest ordinary wait for news: what was on its way is gone; then the next round, and its answer."""
         return (self._rtt_s or 0) + self.pace.every_s + self.timeout_s
+
+    @property
+    def could_send(self) -> bool:
+        """Whether any echo that is unanswered now really left."""
+        since = self.unanswered_since
+        return any(since is not None and each.sent_at >= since and each.left(self.targets) for each in self._rounds)
 
     def due(self, now: float) -> int | None:
         """The number of the round to be sent now. The schedule is fixed; beats that were missed are left out."""

@@ -159,15 +159,6 @@ class Prober:
         self._emit(EchoReturned(line.uplink, flight.round, flight.target, rtt_s))
 
 
-def may_probe() -> bool:
-    """Whether this process may open the sockets that echoes need."""
-    try:
-        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
-    except PermissionError:
-        return False
-    return True
-
-
 def _listening(device: str, family: Family) -> socket.socket:
     """A non-blocking RAW socket that leaves by this device only and hears echo replies only. Raises OSError."""
     if family is Family.IPV4:
@@ -229,6 +220,6 @@ def _note_stamp(line: _Line, ancillary: list[tuple[int, int, bytes]]) -> None:
 def _stamp_s(ancillary: list[tuple[int, int, bytes]]) -> float | None:
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == SCM_TIMESTAMPING:
-            seconds, nanoseconds = struct.unpack_from("@qq", data)
+            seconds, nanoseconds = struct.unpack_from("@ll", data)  # a timespec of C longs, on 32 bits too
             return float(seconds + nanoseconds * 1e-9) if seconds else None
     return None

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any, Self
 
 from pyroute2 import AsyncIPRoute
@@ -24,6 +25,7 @@ GROUPS = (
     | rtnl.RTMGRP_IPV6_RULE
 )
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
+IPV6_FILE = Path("/proc/net/if_inet6")  # absent when the kernel was started without IPv6
 GLOBAL_SCOPE = 0
 UNICAST = 1
 UNSET = 0xFFFFFFFF  # what pyroute2 reads when a rule has no suppress_prefixlength
@@ -36,6 +38,7 @@ class Netlink:
     def __init__(self) -> None:
         self._socket = AsyncIPRoute()
         self._index: dict[str, int] = {}
+        self._families = tuple(family for family in Family if family is Family.IPV4 or IPV6_FILE.exists())
 
     async def __aenter__(self) -> Self:
         await self._socket.setup_endpoint()
@@ -56,7 +59,7 @@ class Netlink:
         links = {link.get("ifname"): link async for link in await self._socket.get_links()}
         self._index = {name: link["index"] for name, link in links.items()}
         addresses = [message async for message in await self._socket.get_addr()]
-        defaults = {family: await self._defaults(family) for family in Family}
+        defaults = {family: await self._defaults(family) for family in self._families}
         seen = []
         for interface in interfaces:
             index = self._index.get(interface)
@@ -72,7 +75,7 @@ class Netlink:
                     addresses=tuple(sorted(_global_addresses(addresses, index))),
                     gateways=tuple(
                         (family, defaults[family][MAIN_TABLE, index])
-                        for family in Family
+                        for family in self._families
                         if (MAIN_TABLE, index) in defaults[family]
                     ),
                 )
@@ -97,7 +100,7 @@ class Netlink:
             *(("del", route) for route in to_remove),
         ]
         for verb, thing in steps:
-            if isinstance(thing, Route) and thing.device not in self._index:
+            if thing.family not in self._families or (isinstance(thing, Route) and thing.device not in self._index):
                 continue
             why = await self._do(verb, thing)
             (refused if why else changed).append(f"{verb} {thing}{f': {why}' if why else ''}")
@@ -117,7 +120,8 @@ class Netlink:
     async def _ours(self) -> tuple[set[Rule], set[Route]]:
         rules, routes = set(), set()
         names = {index: name for name, index in self._index.items()}
-        for family, number in FAMILY.items():
+        for family in self._families:
+            number = FAMILY[family]
             async for message in await self._socket.get_rules(family=number):
                 if message.get("protocol") == PROTOCOL:
                     rules.add(_rule(family, message))

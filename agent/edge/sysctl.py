@@ -41,7 +41,9 @@ class Sysctls:
             return
         before = self._before()
         if key not in before:
-            self._file.write_text(json.dumps(before | {key: was}))
+            beside = self._file.with_suffix(".new")
+            beside.write_text(json.dumps(before | {key: was}))
+            beside.replace(self._file)  # whole or not at all, should the power fail
         (ROOT / key).write_text(value)
 
     def _before(self) -> dict[str, str]:

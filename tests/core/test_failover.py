@@ -140,9 +140,29 @@ def test_a_cable_that_is_out_moves_traffic_in_the_same_moment() -> None:
     assert driven.fact("UPLINK_DEAD").evidence["cause"] == "no carrier"
 
 
+def test_an_uplink_by_which_nothing_can_be_sent_is_left_but_not_called_silent() -> None:
+    driven = settled()
+    driven.unsendable.add("fibre")
+    driven.run(3)
+    assert driven.active == "lte"
+    assert driven.fact("UPLINK_DEAD").evidence["cause"] == "nothing could be sent"
+
+
+def test_a_renewed_gateway_moves_nothing_and_is_told() -> None:
+    driven = settled()
+    driven.change("fibre", gateways=())
+    driven.run(0.2)
+    driven.change("fibre", gateways=((Family.IPV4, "198.18.0.254"),))
+    driven.run(5)
+    assert driven.active == "fibre"
+    assert driven.codes == ["GATEWAY_CHANGED"]
+
+
 def test_an_uplink_without_a_gateway_is_left() -> None:
     driven = settled()
     driven.change("fibre", gateways=())
+    assert driven.active == "fibre"  # a DHCP renew looks like this for a moment
+    driven.run(0.6)
     assert driven.active == "lte"
     assert driven.fact("UPLINK_DEAD").evidence["cause"] == "no gateway"
 
