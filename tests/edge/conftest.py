@@ -3,11 +3,13 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import lab.cell
+import lab.namespace
+from tests.edge.link import ip
 
 
 def wait_until(is_so: Callable[[], bool], patience_s: float = 10.0) -> None:
@@ -25,8 +27,17 @@ async def become(is_so: Callable[[], bool], patience_s: float = 10.0) -> None:
             await asyncio.sleep(0.005)
 
 
-@pytest.fixture(scope="session")
-def cell() -> None:
+@pytest.fixture
+def cell() -> Iterator[None]:
+    """A network of the test's own; others run at the same time and change rules and routes too."""
     if not (os.geteuid() == 0 and lab.cell.inside()):
         why = "needs a cell: run `python -m lab enter -- pytest tests/edge`"
         (pytest.fail if "CI" in os.environ else pytest.skip)(why)
+    name = f"edge-{os.getpid()}"
+    ip("netns", "add", name)
+    try:
+        ip("-n", name, "link", "set", "lo", "up")
+        with lab.namespace.within(name):
+            yield
+    finally:
+        ip("netns", "delete", name)

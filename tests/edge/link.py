@@ -1,5 +1,6 @@
 """A wire to the other side: a veth pair whose far end is in a namespace of its own and answers echoes."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,15 @@ def ip(*arguments: str) -> str:
     return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
 
 
+def far(name: str) -> str:
+    """The namespace at the other end; its name is this process's own."""
+    return f"far-{name}-{os.getpid()}"
+
+
 @contextmanager
 def wire(name: str = "wan0") -> Iterator[str]:
     """Gives the near end's name; the far end holds FAR and, behind it, ELSEWHERE."""
-    space = f"far-{name}"
+    space = far(name)
     ip("netns", "add", space)
     try:
         ip("link", "add", name, "type", "veth", "peer", "name", "end", "netns", space)

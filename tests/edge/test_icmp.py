@@ -15,7 +15,7 @@ from agent.core.routes import Link
 from agent.core.station import Centre, Family, Kind, Station, Uplink
 from agent.edge.icmp import PAYLOAD, Prober, _request, checksum
 from tests.edge.conftest import become
-from tests.edge.link import FAR, FAR6, ip, wire
+from tests.edge.link import FAR, FAR6, far, ip, wire
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
 
@@ -155,7 +155,7 @@ def test_a_device_that_comes_back_with_another_index_is_heard_again(wan0: str) -
         prober.see(KernelSeen((Link(wan0, True, index=index()),)))
         prober.send(SendEchoes("fibre", 1, (FAR,)))
         await become(lambda: len(answers(heard)) == 1)
-        ip("netns", "delete", f"far-{wan0}")
+        ip("netns", "delete", far(wan0))
         ip("link", "add", "other", "type", "veth")  # takes the next number
         while ip("-o", "link").count(f" {wan0}@"):
             await asyncio.sleep(0.01)

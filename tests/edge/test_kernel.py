@@ -18,7 +18,7 @@ from agent.edge import nft
 from agent.edge.kernel import Kernel, clean_up
 from agent.edge.netlink import Netlink
 from tests.edge.conftest import become
-from tests.edge.link import FAR, FAR6, NEAR, ip, wire
+from tests.edge.link import FAR, FAR6, NEAR, far, ip, wire
 from wire.messages import Active
 
 DEVICES = ("wan0", "wan1")
@@ -224,7 +224,7 @@ def test_nothing_is_told_when_nobody_meddles(station: Station) -> None:
 
 def test_a_cable_that_is_pulled_is_seen(station: Station) -> None:
     async def test(working: Run) -> None:
-        ip("-n", "far-wan0", "link", "set", "end", "down")
+        ip("-n", far("wan0"), "link", "set", "end", "down")
         await become(lambda: not working.of(KernelSeen)[-1].links[0].carrier, 1)
 
     at_work(station, test)
