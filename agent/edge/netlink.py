@@ -48,9 +48,13 @@ class Netlink:
         self._socket.close()
 
     async def changes(self) -> AsyncIterator[None]:
-        """Yields after each message about links, addresses, routes or rules; raises OSError when some were missed."""
+        """Yields after each message about links, addresses, routes or rules; raises OSError when some were lost.
+
+        Also once when it has begun to listen: what changed until then was not heard.
+        """
         async with AsyncIPRoute() as listener:
             await listener.bind(groups=GROUPS)
+            yield
             while True:
                 async for _ in listener.get():
                     yield

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyroute2 import AsyncIPRoute
 
 from agent.core.events import Event, KernelSeen, RoutesRefused, RoutesRepaired
 from agent.core.routes import Link, Wish, text, wish
@@ -225,7 +226,27 @@ def test_nothing_is_told_when_nobody_meddles(station: Station) -> None:
 def test_a_cable_that_is_pulled_is_seen(station: Station) -> None:
     async def test(working: Run) -> None:
         ip("-n", far("wan0"), "link", "set", "end", "down")
-        await become(lambda: not working.of(KernelSeen)[-1].links[0].carrier, 1)
+        # The kernel tells of a lost carrier at most once a second, and these links have only just come up.
+        await become(lambda: not working.of(KernelSeen)[-1].links[0].carrier, 5)
+
+    at_work(station, test)
+
+
+def test_what_happens_before_we_listen_is_not_missed(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first picture is there before the listening socket is, when the machine is busy."""
+    may_listen = asyncio.Event()
+    bind = AsyncIPRoute.bind
+
+    async def bind_late(listener: AsyncIPRoute, **options: Any) -> None:
+        await may_listen.wait()
+        await bind(listener, **options)
+
+    monkeypatch.setattr(AsyncIPRoute, "bind", bind_late)
+
+    async def test(working: Run) -> None:
+        ip("addr", "add", "198.18.0.77/24", "dev", "wan0")
+        may_listen.set()
+        await become(lambda: (V4, "198.18.0.77") in working.of(KernelSeen)[-1].links[0].addresses, 5)
 
     at_work(station, test)
 
