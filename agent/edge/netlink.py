@@ -1,7 +1,7 @@
 """Speaks rtnetlink: pictures of our interfaces, and a wish made true from any starting point."""
 
 import errno
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,7 +47,7 @@ class Netlink:
     async def __aexit__(self, *_: object) -> None:
         self._socket.close()
 
-    async def changes(self) -> AsyncIterator[None]:
+    async def changes(self) -> AsyncGenerator[None, None]:
         """Yields after each message about links, addresses, routes or rules; raises OSError when some were lost.
 
         Also once when it has begun to listen: what changed until then was not heard.

@@ -324,7 +324,7 @@ def test_when_traffic_moves_a_new_session_is_opened_at_once(
     wait_until(lambda: bool(listener.states))
     fill(spool, 1)
     courier.move()
-    wait_until(lambda: len({state.session for state in listener.states if state.online}) == 2, patience_s=3)
+    wait_until(lambda: len({state.session for state in listener.states if state.online}) == 2, patience_s=20)
     wait_until(lambda: 1 in listener.seqs)
 
 
