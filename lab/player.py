@@ -113,7 +113,9 @@ class Player:
             self._look_until(action.at_s)
             self._programs.check()
             self.view.happened.append((self._now_s(), told(action)))
+            asked_s = time.monotonic()
             self._do(action)
+            self._began_s += time.monotonic() - asked_s  # the story's clock stands still while we pull the cable
         self._look_until(self._story.lasts_s)
         self._programs.check()
 

@@ -199,12 +199,12 @@ async def kept(working: Run, wanted: Wish) -> str:
     ],
     ids=lambda damage: damage[0],
 )
-def test_what_another_program_took_away_is_back_within_a_second_and_told(station: Station, damage: list[str]) -> None:
+def test_what_another_program_took_away_is_put_back_and_told(station: Station, damage: list[str]) -> None:
     async def test(working: Run) -> None:
         before = await kept(working, usual(station))
         for command in damage:
             subprocess.run(command.split(), check=True)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             while not ({*before.splitlines()} <= {*kernels_text().splitlines()} and working.of(RoutesRepaired)):
                 await asyncio.sleep(0.01)
         assert not working.of(RoutesRefused)
