@@ -4,10 +4,19 @@ Pure, and for one family at a time: the candidates are the uplinks that have a d
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from wire.messages import Health
 
 STAY_S = 10  # after a move, before coming home; a flapping link must not take the traffic with it
+
+
+class Phase(StrEnum):
+    """Of the election's day. While votes are counted and sent, nothing moves that need not move."""
+
+    NORMAL = "normal"
+    COUNT = "count"
+    UPLOAD = "upload"
 
 
 @dataclass(frozen=True, slots=True)

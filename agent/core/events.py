@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from agent.core.decide import Phase
+from agent.core.memory import Memory
 from agent.core.routes import Link, Wish
 from agent.core.station import Family
 from wire.messages import Active, Evidence, Fact, Summary, UplinkState
@@ -68,6 +70,27 @@ class OverrideEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficCounted:
+    """What an uplink has carried since its counters began; they may begin again from nought."""
+
+    uplink: str
+    rx_bytes: int
+    tx_bytes: int
+    asked: int | None = None
+    """Packets that the LAN sent by this uplink; None when nobody counts them."""
+    answered: int | None = None
+    """Packets of the LAN's connections that came back, from beyond the gateway's own network."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSet:
+    """The day has come to this phase, for a while or until further notice."""
+
+    phase: Phase
+    for_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Noticed:
     """An edge has news of its own: a code of wire/codes.py and its evidence."""
 
@@ -89,6 +112,8 @@ Event = (
     | RoutesRefused
     | OverrideAsked
     | OverrideEnded
+    | TrafficCounted
+    | PhaseSet
     | Noticed
     | Stopping
 )
@@ -118,4 +143,11 @@ class ShowState:
     uplinks: tuple[UplinkState, ...]
 
 
-Effect = SendEchoes | SetRoutes | ShowState | Fact | Summary
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """What the next run of the agent should know; the latest one wins."""
+
+    memory: Memory
+
+
+Effect = SendEchoes | SetRoutes | ShowState | Remember | Fact | Summary
