@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import socket
 import statistics
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,9 +16,10 @@ from hypothesis import strategies as st
 from agent.core.events import EchoNotSent, EchoReturned, Event, KernelSeen, SendEchoes
 from agent.core.routes import Link
 from agent.core.station import Centre, Family, Kind, Station, Uplink
-from agent.edge.icmp import PAYLOAD, Prober, _request, checksum
+from agent.edge.icmp import HEADER, PAYLOAD, Prober, _request, checksum
+from lab.namespace import within
 from tests.edge.conftest import become
-from tests.edge.link import FAR, FAR6, far, ip, wire
+from tests.edge.link import ELSEWHERE, FAR, FAR6, NEAR, far, ip, wire
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
 
@@ -26,25 +30,26 @@ STATION = Station("6408042001143", (Uplink("fibre", "wan0", Kind.FIBRE),), (FAR,
 @given(
     ident=st.integers(0, 0xFFFF),
     number=st.integers(0, 0xFFFF),
-    token=st.binary(min_size=8, max_size=8),
+    token=st.binary(min_size=4, max_size=4),
     seq=st.integers(0, 0xFFFFFFFF),
 )
 def test_scapy_reads_our_echo_as_it_was_meant(ident: int, number: int, token: bytes, seq: int) -> None:
-    from scapy.layers.inet import ICMP
+    from scapy.layers.inet import ICMP, IP
 
-    payload = PAYLOAD.pack(token, seq, 0)
+    payload = PAYLOAD.pack(token, seq)
     sent = _request(Family.IPV4, ident, number, payload)
     read = ICMP(sent)
     assert (read.type, read.code, read.id, read.seq) == (8, 0, ident, number)
     assert bytes(read.payload) == payload
     expected = ICMP(type=8, id=ident, seq=number) / payload
     assert bytes(expected) == sent  # scapy computes the checksum by itself
+    assert len(IP() / expected) == 36
 
 
 def test_scapy_reads_our_ipv6_echo_as_it_was_meant() -> None:
     from scapy.layers.inet6 import ICMPv6EchoRequest
 
-    payload = PAYLOAD.pack(b"a token!", 77, 0)
+    payload = PAYLOAD.pack(b"mark", 77)
     read = ICMPv6EchoRequest(_request(Family.IPV6, 4711, 9, payload))
     assert (read.type, read.code, read.cksum, read.id, read.seq) == (128, 0, 0, 4711, 9)
     assert bytes(read.data) == payload
@@ -69,12 +74,15 @@ def probing(test: Callable[[Prober, list[Event]], AsyncIterator[None]]) -> None:
 
     async def run() -> None:
         heard: list[Event] = []
+        faults: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
         prober = Prober(STATION, heard.append)
         try:
             async with asynccontextmanager(test)(prober, heard):
                 pass
         finally:
             prober.close()
+        assert faults == []
 
     asyncio.run(run())
 
@@ -169,6 +177,57 @@ def test_a_device_that_comes_back_with_another_index_is_heard_again(wan0: str) -
         yield
 
     probing(test)
+
+
+@pytest.mark.usefixtures("wan0")
+def test_an_answer_counts_only_with_our_number_token_and_round_and_from_whom_we_asked() -> None:
+    """The far end is silent, and answers by our hand: wrongly to the first echo, as it should to the second."""
+
+    async def test(prober: Prober, heard: list[Event]) -> AsyncIterator[None]:
+        with answering_by_hand() as (from_far, from_elsewhere):
+            prober.send(SendEchoes("fibre", 1, (FAR,)))
+            prober.send(SendEchoes("fibre", 2, (FAR,)))
+            first, second = [await asyncio.to_thread(asked, from_far) for _ in range(2)]
+            ident, number, token, seq = first
+            for wrong in ((ident ^ 1, number, token, seq), (ident, number, b"else", seq), (ident, number, token, 3)):
+                from_far.sendto(reply(*wrong), (NEAR, 0))
+            from_far.sendto(reply(*first)[:-1], (NEAR, 0))
+            from_elsewhere.sendto(reply(*first), (NEAR, 0))
+            from_far.sendto(reply(*second), (NEAR, 0))
+            await become(lambda: len(answers(heard)) > 0)
+            assert [event.seq for event in answers(heard)] == [2]
+            from_far.sendto(reply(*first), (NEAR, 0))
+            await become(lambda: [event.seq for event in answers(heard)] == [2, 1])
+        yield
+
+    probing(test)
+
+
+@contextmanager
+def answering_by_hand() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The far end's two addresses; its kernel is told to answer no echo."""
+    with within(far("wan0")), ExitStack() as opened:
+        Path("/proc/sys/net/ipv4/icmp_echo_ignore_all").write_text("1")
+        pair = []
+        for address in (FAR, ELSEWHERE):
+            raw = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
+            raw.bind((address, 0))
+            raw.settimeout(5)
+            pair.append(raw)
+        opened_in_far = opened.pop_all()
+    with opened_in_far:
+        yield pair[0], pair[1]
+
+
+def asked(far_end: socket.socket) -> tuple[int, int, bytes, int]:
+    """Identity, number, token and round of the next echo that came, behind twenty bytes of IP."""
+    packet = far_end.recv(2048)
+    return (*HEADER.unpack_from(packet, 20)[3:], *PAYLOAD.unpack_from(packet, 20 + HEADER.size))
+
+
+def reply(ident: int, number: int, token: bytes, seq: int) -> bytes:
+    payload = PAYLOAD.pack(token, seq)
+    return HEADER.pack(0, 0, checksum(HEADER.pack(0, 0, 0, ident, number) + payload), ident, number) + payload
 
 
 @pytest.mark.usefixtures("wan0")
