@@ -8,15 +8,24 @@ from enum import StrEnum
 
 from wire.messages import Health
 
-STAY_S = 10  # after a move, before coming home; a flapping link must not take the traffic with it
+HOLD_S = 5.0  # after an uplink has proven good for the second time and before the traffic comes home to it
+HOLD_AT_MOST_S = 1800.0
+RELAPSES_HALVE_IN_S = 600.0  # a link that flaps once a minute is held for half an hour, one that fails daily for 5 s
+CLEARLY_FASTER = 0.7  # of the RTT, for a move that is made for delay alone
 
 
 class Phase(StrEnum):
-    """Of the election's day. While votes are counted and sent, nothing moves that need not move."""
+    """Of the election's day."""
 
     NORMAL = "normal"
     COUNT = "count"
     UPLOAD = "upload"
+
+
+COMES_HOME = {Phase.NORMAL: True, Phase.COUNT: False, Phase.UPLOAD: False}
+"""While votes are counted and sent nothing moves that need not move: a session that works is worth more than a better
+uplink.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,13 @@ class Candidate:
     health: Health
     answers: bool = False
     """Its last echoes were answered, though it may not have proven good yet."""
+    verified: bool = True
+    """It has answered what it was asked last; False for one that must first be asked."""
+    home_at: float = 0.0
+    """Before this moment the traffic does not come home to it."""
+    delayed: bool = False
+    """It is poor for its delay alone."""
+    rtt_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,36 +49,81 @@ class Choice:
     reason: str
 
 
+@dataclass(slots=True)
+class Relapses:
+    """How often an uplink fell after it had been good: each fall doubles the hold, and time forgives (RFC 2439)."""
+
+    count: float = 0.0
+    _at: float = 0.0
+
+    def fall(self, now: float) -> None:
+        self.count = self._faded(now) + 1
+        self._at = now
+
+    def hold_s(self, now: float) -> float:
+        """How long to wait after it has proven good."""
+        count = self._faded(now)
+        return 0.0 if count == 0 else min(HOLD_S * 2 ** (count - 1), HOLD_AT_MOST_S)
+
+    def _faded(self, now: float) -> float:
+        return self.count * 2 ** (-(now - self._at) / RELAPSES_HALVE_IN_S) if self.count else 0.0
+
+
 def choose(
-    candidates: tuple[Candidate, ...], active: str | None, override: str | None, moved_at: float, now: float
+    candidates: tuple[Candidate, ...], active: str | None, override: str | None, phase: Phase, now: float
 ) -> Choice:
-    """Candidates in order of preference; never a move without a better choice."""
+    """Candidates in order of preference; never a move without a better choice, never to one that does not answer."""
     known = {each.uplink: each for each in candidates}
     if override in known:
         return Choice(override, "an operator asked for it")
     if not candidates:
         return Choice(active, "no uplink has a default route")
-    best = max(candidates, key=_worth)  # the first of equals: the preferred one
     current = known.get(active or "")
     if current is None:
+        best = max(candidates, key=lambda each: _worth(each, now))  # the first of equals: the preferred one
         return Choice(best.uplink, "nothing was active" if active is None else f"{active} has no default route")
+    others = [each for each in candidates if each is not current and each.verified]
+    if not others:
+        return Choice(current.uplink, "nothing else answers")
     if current.health is Health.UP:
-        return _come_home(best, current, moved_at, now)
-    leave_for = {Health.DEAD: _worth(best) > _worth(current), Health.POOR: best.health is Health.UP}
-    if leave_for.get(current.health, False):
+        return _come_home(candidates, current, phase, now)
+    best = max(others, key=lambda each: _worth(each, now))
+    leaves = {Health.DEAD: _worth(best, now) > _worth(current, now), Health.POOR: _is_better(best, current)}
+    if leaves.get(current.health, False):
         return Choice(best.uplink, f"{current.uplink} is {current.health}")
     return Choice(current.uplink, "nothing is better")
 
 
-def _come_home(best: Candidate, current: Candidate, moved_at: float, now: float) -> Choice:
-    if best.uplink == current.uplink:
-        return Choice(current.uplink, "it is the preferred one")
-    if now < moved_at + STAY_S:
-        return Choice(current.uplink, "it has only just been chosen")
-    return Choice(best.uplink, f"{best.uplink} has proven good")
+def _come_home(candidates: tuple[Candidate, ...], current: Candidate, phase: Phase, now: float) -> Choice:
+    preferred = candidates[: candidates.index(current)]
+    good = [each for each in preferred if each.health is Health.UP and each.verified]
+    if not good:
+        return Choice(current.uplink, "it is the preferred one that is good")
+    if not COMES_HOME[phase]:
+        return Choice(current.uplink, f"nothing moves by itself in the phase {phase}")
+    home = next((each for each in good if now >= each.home_at), None)
+    if home is None:
+        return Choice(current.uplink, f"{good[0].uplink} has only just recovered")
+    return Choice(home.uplink, f"{home.uplink} has proven good")
 
 
-def _worth(candidate: Candidate) -> int:
-    if candidate.health is Health.DEAD:
-        return 1 if candidate.answers else 0
-    return {Health.UP: 4, Health.POOR: 3, Health.UNKNOWN: 2}[candidate.health]
+def _is_better(other: Candidate, current: Candidate) -> bool:
+    if other.health is not Health.UP:
+        return False
+    if current.delayed and other.rtt_ms is not None and current.rtt_ms is not None:
+        return other.rtt_ms < CLEARLY_FASTER * current.rtt_ms
+    return True
+
+
+def _worth(candidate: Candidate, now: float) -> int:
+    if not candidate.verified:
+        return 0
+    match candidate.health:
+        case Health.UP:
+            return 5 if now >= candidate.home_at else 4
+        case Health.POOR:
+            return 3
+        case Health.UNKNOWN:
+            return 2
+        case Health.DEAD:
+            return 1 if candidate.answers else 0

@@ -141,6 +141,7 @@ class ShowState:
 
     active: Active
     uplinks: tuple[UplinkState, ...]
+    phase: str = "normal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.core.decide import STAY_S, Candidate, Choice, choose
+from agent.core.decide import Candidate, Choice, Phase, Relapses, choose
 from agent.core.events import (
     EchoNotSent,
     EchoReturned,
@@ -13,6 +13,8 @@ from agent.core.events import (
     Noticed,
     OverrideAsked,
     OverrideEnded,
+    PhaseSet,
+    Remember,
     RoutesRefused,
     RoutesRepaired,
     SendEchoes,
@@ -20,13 +22,14 @@ from agent.core.events import (
     ShowState,
     Stopping,
     Tick,
+    TrafficCounted,
 )
-from agent.core.judge import LIMITS, Judge, Verdict
 from agent.core.links import LinkWatch
-from agent.core.measure import PACE, Echoes
+from agent.core.memory import REMEMBER_EVERY_S, Memory, Watched
 from agent.core.report import SUMMARY_EVERY_S
 from agent.core.routes import Link, Wish, wish, with_configured_gateway
 from agent.core.station import Family, Station, Uplink
+from agent.core.watch import Role, Watch
 from wire.messages import Active, Evidence, Fact, Health, Summary, UplinkState
 
 REPEAT_S = 60  # the same trouble with the routes is told once in this time
@@ -34,12 +37,13 @@ REPEAT_S = 60  # the same trouble with the routes is told once in this time
 
 @dataclass(slots=True)
 class _Watched:
-    """One uplink: what is known of it, and who measures and judges it."""
+    """One uplink: what is believed of its interface, who measures and judges it, and how often it fell."""
 
     uplink: Uplink
     interface: LinkWatch
-    echoes: Echoes
-    judge: Judge
+    watch: Watch
+    relapses: Relapses
+    home_at: float
 
     @property
     def link(self) -> Link:
@@ -65,34 +69,43 @@ class Failover:
     so that our own delay is never read as a link's silence.
     """
 
-    def __init__(self, station: Station, now: float) -> None:
+    def __init__(self, station: Station, now: float, memory: Memory | None = None) -> None:
+        known = memory or Memory()
         self.station = station
         self._watched = {
             uplink.name: _Watched(
                 uplink,
                 LinkWatch(Link(uplink.interface)),
-                Echoes(station.targets, PACE[uplink.kind], now),
-                Judge(LIMITS[uplink.kind], now),
+                Watch(uplink, station.targets, now, known.uplinks.get(uplink.name, Watched())),
+                Relapses(),
+                now,
             )
             for uplink in station.uplinks
         }
         self._active: dict[Family, str | None] = dict.fromkeys(Family)
-        self._moved_at: dict[Family, float] = dict.fromkeys(Family, now - STAY_S)
         self._override: _Override | None = None
+        self._phase = Phase(known.phase) if known.phase in list(Phase) else Phase.NORMAL
+        self._phase_until = None if known.phase_left_s is None else now + known.phase_left_s
         self._wish: Wish | None = None
+        self._now = now
         self._seen = False
         self._all_dead = False
         self._told_at: dict[str, float] = {}
         self._summary_at = now + SUMMARY_EVERY_S
         self._summary_from = now
+        self._remember_at = now + REMEMBER_EVERY_S
 
     def handle(self, event: Event, now: float) -> list[Effect]:
+        self._now = now
         match event:
             case EchoReturned(uplink, seq, target, rtt_s):
-                self._watched[uplink].echoes.returned(seq, target, rtt_s)
+                self._watched[uplink].watch.returned(seq, target, rtt_s, now)
                 return []
             case EchoNotSent(uplink, seq, target, _):
-                self._watched[uplink].echoes.not_sent(seq, target)
+                self._watched[uplink].watch.not_sent(seq, target, now)
+                return []
+            case TrafficCounted():
+                self._watched[event.uplink].watch.count(event, now)
                 return []
             case RoutesRepaired(what):
                 return self._once("ROUTES_REPAIRED", {"what": what}, now)
@@ -101,13 +114,13 @@ class Failover:
             case Noticed(code, evidence):
                 return [Fact(code, evidence=evidence)]
             case Stopping():
-                return [Fact("AGENT_STOPPED"), *self._summarise(now)]
+                return [Fact("AGENT_STOPPED"), *self._summarise(now), self._remember(now)]
             case KernelSeen():
                 return self._act([*self._see(event, now), *self._judge_troubled(now)], now)
-            case OverrideAsked() | OverrideEnded():
+            case OverrideAsked() | OverrideEnded() | PhaseSet():
                 return self._act(list(self._obey(event, now)), now)
             case Tick():
-                return self._act([*self._expire_override(now), *self._judge(now)], now)
+                return self._act([*self._expire(now), *self._judge(now)], now)
 
     def _act(self, facts: list[Fact], now: float) -> list[Effect]:
         """What follows from new facts: the choice, its routes, the next echoes, the report."""
@@ -116,12 +129,14 @@ class Failover:
         return [*self._route(), *facts, *self._measure(now), *self._report(now), *state]
 
     def wake_at(self) -> float:
-        """The next moment at which something is due: an echo, a verdict by silence, a summary, an override's end."""
-        moments = [self._summary_at]
+        """The next moment at which something is due: an echo, a verdict by silence, a summary, an end of a choice."""
+        moments = [self._summary_at, self._remember_at]
         for watched in self._watched.values():
-            moments += [watched.echoes.wake_at(), *self._silence_ends(watched)]
+            moments.append(watched.watch.wake_at(self._now))
+            if watched.watch.health is Health.UP and self._now < watched.home_at:
+                moments.append(watched.home_at)
         ends = [watched.interface.wake_at() for watched in self._watched.values()]
-        ends.append(self._override.until if self._override else None)
+        ends += [self._override.until if self._override else None, self._phase_until]
         return min(*moments, *(moment for moment in ends if moment is not None))
 
     def state(self, now: float) -> ShowState:
@@ -134,56 +149,69 @@ class Failover:
                     interface=watched.uplink.interface,
                     kind=watched.uplink.kind,
                     operator=watched.uplink.operator,
-                    health=watched.judge.health,
-                    since_s=round(now - watched.judge.since, 1),
-                    rtt_ms=(sample := watched.echoes.sample(now)).rtt_ms,
+                    health=watched.watch.health,
+                    since_s=round(now - watched.watch.judge.since, 1),
+                    rtt_ms=(sample := watched.watch.sample(now)).rtt_ms,
                     loss=sample.loss,
                     carries_traffic=name in carrying,
                 )
                 for name, watched in self._watched.items()
             ),
+            self._phase,
         )
 
     # measure
 
     def _measure(self, now: float) -> Iterator[SendEchoes]:
+        """A doubt of the uplink that carries traffic wakes the next one at the same moment."""
+        self._wake(now)
         for name, watched in self._watched.items():
-            if watched.trouble is not None:
-                watched.echoes.skip(now)
-            elif (seq := watched.echoes.due(now)) is not None:
-                yield SendEchoes(name, seq, self.station.targets)
+            if (ask := watched.watch.ask(now)) is not None:
+                yield SendEchoes(name, ask.seq, (ask.target,))
+
+    def _wake(self, now: float) -> None:
+        """So many standbys are woken that one of them answers, the preferred ones first."""
+        carrying = set(self._active.values())
+        wanted = any(
+            watched.watch.health is Health.DEAD or watched.watch.doubtful(now)
+            for name, watched in self._watched.items()
+            if name in carrying
+        )
+        for name, watched in self._watched.items():
+            watch = watched.watch
+            if name in carrying:
+                watch.wake(Role.CARRYING, now)
+            elif wanted and watch.health is not Health.DEAD:
+                watch.wake(Role.WOKEN, now)
+                wanted = watch.silent(now)
+            else:
+                watch.wake(Role.STANDBY, now)
 
     # judge
 
     def _judge(self, now: float) -> Iterator[Fact]:
         if not self._seen:
             return
-        for name, watched in self._watched.items():
+        for watched in self._watched.values():
             watched.interface.expire(now)
-            for outcome in watched.echoes.settle(now):
-                watched.judge.settle(outcome)
-            echoes = watched.echoes
-            verdict = watched.judge.judge(watched.trouble, echoes.unanswered_since, echoes.beat_s, now)
-            yield from self._told(name, verdict, now)
+            watched.watch.trouble = watched.trouble
+            yield from self._note(watched, watched.watch.look(now), now)
 
     def _judge_troubled(self, now: float) -> Iterator[Fact]:
         """What the kernel says needs no echo: a cable that is out is out."""
-        for name, watched in self._watched.items():
+        for watched in self._watched.values():
+            watched.watch.trouble = watched.trouble
             if watched.trouble is not None:
-                yield from self._told(name, watched.judge.judge(watched.trouble, None, 0, now), now)
+                yield from self._note(watched, watched.watch.look(now), now)
 
-    def _told(self, name: str, verdict: Verdict | None, now: float) -> Iterator[Fact]:
-        if verdict is None:
-            return
-        sample = self._watched[name].echoes.sample(now)
-        evidence = {**verdict.evidence, "rtt_ms": sample.rtt_ms, "loss": sample.loss}
-        if evidence["cause"] == "silence" and not self._watched[name].echoes.could_send:
-            evidence["cause"] = "nothing could be sent"
-        yield Fact(f"UPLINK_{verdict.after.upper()}", name, verdict.before, verdict.after, evidence)
-
-    def _silence_ends(self, watched: _Watched) -> Iterator[float]:
-        if watched.judge.health is not Health.DEAD and (since := watched.echoes.unanswered_since) is not None:
-            yield watched.judge.dead_at(since, watched.echoes.beat_s)
+    def _note(self, watched: _Watched, facts: Iterator[Fact], now: float) -> Iterator[Fact]:
+        """A fall from good is remembered against the uplink; when it is good again, the traffic waits for so long."""
+        for fact in facts:
+            if fact.before == Health.UP and fact.after is not None:
+                watched.relapses.fall(now)
+            if fact.after == Health.UP:
+                watched.home_at = now + watched.relapses.hold_s(now)
+            yield fact
 
     # decide
 
@@ -195,7 +223,7 @@ class Failover:
             before = self._active[family]
             choice = self._choose(family, now)
             if choice.uplink != before:
-                self._active[family], self._moved_at[family] = choice.uplink, now
+                self._active[family] = choice.uplink
                 moves.setdefault((before, choice.uplink, choice.reason), []).append(family)
         for (before, after, reason), families in moves.items():
             yield Fact("TRAFFIC_MOVED", after, before, after, {"families": " ".join(families), "reason": reason})
@@ -203,15 +231,23 @@ class Failover:
 
     def _choose(self, family: Family, now: float) -> Choice:
         candidates = tuple(
-            Candidate(name, watched.judge.health, watched.judge.answers)
+            Candidate(
+                name,
+                watched.watch.health,
+                watched.watch.judge.answers,
+                watched.watch.verified(now),
+                watched.home_at,
+                watched.watch.judge.delayed,
+                watched.watch.sample(now).rtt_ms if watched.watch.judge.delayed else watched.watch.usual_rtt_ms,
+            )
             for name, watched in self._watched.items()
             if watched.link.has(family)
         )
         override = self._override.uplink if self._override else None
-        return choose(candidates, self._active[family], override, self._moved_at[family], now)
+        return choose(candidates, self._active[family], override, self._phase, now)
 
     def _notice_all_dead(self) -> Iterator[Fact]:
-        all_dead = all(watched.judge.health is Health.DEAD for watched in self._watched.values())
+        all_dead = all(watched.watch.health is Health.DEAD for watched in self._watched.values())
         if all_dead and not self._all_dead:
             yield Fact("NO_UPLINK")
         self._all_dead = all_dead
@@ -230,11 +266,19 @@ class Failover:
 
     # report
 
-    def _report(self, now: float) -> list[Effect]:
-        return self._summarise(now) if now >= self._summary_at else []
+    def _report(self, now: float) -> Iterator[Effect]:
+        if now >= self._summary_at:
+            yield from self._summarise(now)
+        if now >= self._remember_at:
+            self._remember_at = now + REMEMBER_EVERY_S
+            yield self._remember(now)
+
+    def _remember(self, now: float) -> Remember:
+        left_s = None if self._phase_until is None else max(0.0, self._phase_until - now)
+        return Remember(Memory({name: each.watch.known for name, each in self._watched.items()}, self._phase, left_s))
 
     def _summarise(self, now: float) -> list[Effect]:
-        uplinks = tuple(watched.echoes.summary(name, watched.judge.health) for name, watched in self._watched.items())
+        uplinks = tuple(watched.watch.summary() for watched in self._watched.values())
         summary = Summary(round(now - self._summary_from, 1), self._active_now(), uplinks)
         self._summary_from, self._summary_at = now, now + SUMMARY_EVERY_S
         return [summary]
@@ -248,8 +292,13 @@ class Failover:
 
     # what was heard
 
-    def _obey(self, event: OverrideAsked | OverrideEnded, now: float) -> Iterator[Fact]:
+    def _obey(self, event: OverrideAsked | OverrideEnded | PhaseSet, now: float) -> Iterator[Fact]:
         match event:
+            case PhaseSet(phase, for_s):
+                before, self._phase = self._phase, phase
+                self._phase_until = None if for_s is None else now + for_s
+                self._remember_at = now
+                yield Fact("PHASE_SET", None, before, phase, {"for_s": for_s})
             case OverrideAsked(uplink, for_s):
                 self._override = _Override(uplink, None if for_s is None else now + for_s)
                 yield Fact("OVERRIDE_SET", uplink, evidence={"for_s": for_s})
@@ -275,7 +324,9 @@ class Failover:
         for family, interface in picture.active:
             self._active[family] = names.get(interface)
 
-    def _expire_override(self, now: float) -> Iterator[Fact]:
+    def _expire(self, now: float) -> Iterator[Fact]:
+        if self._phase_until is not None and now >= self._phase_until:
+            yield from self._obey(PhaseSet(Phase.NORMAL), now)
         if self._override and self._override.until is not None and now >= self._override.until:
             self._override = None
             yield Fact("OVERRIDE_ENDED", evidence={"reason": "its time is over"})

@@ -1,38 +1,47 @@
-"""One uplink's health: death by silence, poverty by a quickest-change test, recovery by a sequential test.
+"""One uplink's health: dead by a silence that its history does not explain, poor by a change, good again by proof.
 
-The seam: settled echoes, silence and what the kernel says go in; a verdict with its evidence comes out. Time is an
-argument and nothing here knows which uplink carries traffic.
+The seam: settled echoes, silences and what the kernel says go in; a verdict with its evidence comes out. Time is an
+argument, and nothing here knows which uplink carries traffic.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from math import log
+from dataclasses import dataclass
 
+from agent.core.change import Cusum, Proof
+from agent.core.history import DAY_S, MONTH_S, USUAL, History
+from agent.core.measure import Echo, Silence
 from agent.core.station import Kind
 from wire.messages import Evidence, Health
 
-GOOD_LOSS = 0.02  # what a healthy link may lose
-BAD_LOSS = 0.20  # from here on an election's forms are slow enough to move (pfSense's limit, found sooner)
-WORSE = log(BAD_LOSS / GOOD_LOSS)
-BETTER = log((1 - BAD_LOSS) / (1 - GOOD_LOSS))
-ALARM = log(10_000_000)  # CUSUM, Page 1954: at least so many echoes between false alarms on independent losses
-PROOF = log(1000)  # SPRT, Wald 1945: a bad link passes once in a thousand tries
-ANSWERS_AGAIN = 3  # answered rounds in a row; fewer may be the tail of a burst
+BASE_LOSS, GOT_USED_TO_LOSS = 0.01, 0.05  # a healthy link may lose one in a hundred; nobody gets used to one in ten
+LOSS_FAST, LOSS_SLOW = 0.20, 0.10  # a form of many small requests becomes too slow to fill in; a call breaks up
+BASE_DELAY, GOT_USED_TO_DELAY = 0.02, 0.10
+DELAY_FAST, DELAY_SLOW = 0.50, 0.30
+SLOWER_BY_S = 0.2  # ten round trips of a web page take two seconds more; and at least twice the usual time
+ALARM_EVERY_S = 120 * DAY_S  # each of two detectors of loss and the limit of silence: together once in 40 days
+DELAY_ALARM_EVERY_S = 300 * DAY_S
+SILENT_PER_MONTH = MONTH_S / ALARM_EVERY_S
+PROOF_ODDS = 1000  # a bad link passes once in a thousand tries
+FIRST_ODDS = 4  # a link without history needs seven good echoes in a row, not thirty-three
+ANSWERS_AGAIN = 3  # echoes in a row; fewer may be the tail of a burst
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    survives_s: float
-    """An outage up to this length is never read as death."""
-    first_proof: float = log(4)
-    """A link without history needs seven good echoes in a row, not thirty-four."""
+    """Between these the limit of silence follows the uplink's own history."""
+
+    floor_s: float
+    """A cut up to this length is never read as death: a cable replugged, a cell handed over."""
+    ceiling_s: float
+    """No uplink is waited for longer: by now a stalled upload costs more than one begun anew on another uplink."""
+    echo_every_s: float
+    """What the rates of false alarms are computed for."""
 
 
 LIMITS = {
-    Kind.FIBRE: Limits(survives_s=1.0),  # a one-second cut moves nothing
-    Kind.LTE: Limits(survives_s=1.4),  # hand-over between cells
-    Kind.LEO: Limits(survives_s=1.4),  # hand-over between satellites
-    Kind.GEO: Limits(survives_s=1.4),
+    Kind.FIBRE: Limits(floor_s=1.0, ceiling_s=20.0, echo_every_s=0.2),
+    Kind.LTE: Limits(floor_s=1.4, ceiling_s=20.0, echo_every_s=0.4),
+    Kind.LEO: Limits(floor_s=1.4, ceiling_s=16.0, echo_every_s=0.4),  # dishes are without a satellite for up to 15 s
+    Kind.GEO: Limits(floor_s=1.4, ceiling_s=20.0, echo_every_s=0.8),
 }
 
 
@@ -43,83 +52,256 @@ class Verdict:
     evidence: Evidence
 
 
-@dataclass(slots=True)
-class _Track:
-    """One target, seen over this uplink."""
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What must be known to take a loss back."""
 
-    cusum: float = 0.0
-    sprt: float = 0.0
-    failed: bool = False
-    """The sequential test has once said: bad."""
-
-    def take(self, answered: bool) -> None:
-        step = BETTER if answered else WORSE
-        self.cusum = max(0.0, self.cusum + step)
-        self.sprt += step
-        if self.sprt >= PROOF:
-            self.sprt, self.failed = 0.0, True
+    resets: tuple[int, ...]
 
 
-@dataclass(slots=True)
 class Judge:
-    limits: Limits
-    since: float
-    health: Health = Health.UNKNOWN
-    answers: bool = False
-    """The last rounds were answered, proven or not: enough when everything else is dead."""
-    _in_a_row: int = 0
-    _tracks: dict[str, _Track] = field(default_factory=dict)
+    def __init__(self, kind: Kind, targets: tuple[str, ...], history: History, now: float) -> None:
+        self.kind, self.limits, self.usual = kind, LIMITS[kind], USUAL[kind]
+        self.history = history
+        self.since = now
+        self.health = Health.UNKNOWN
+        self.delayed = False
+        """It is poor for its delay alone."""
+        self.proof = Proof(BASE_LOSS, LOSS_FAST, FIRST_ODDS)
+        self.in_a_row = 0
+        """Answered echoes since the last lost one."""
+        self._losses = (Cusum(LOSS_FAST), Cusum(LOSS_SLOW))
+        self._delays = (Cusum(DELAY_FAST), Cusum(DELAY_SLOW))
+        self._votes = Votes(targets)
+        self._lost = self._slow = False
+        """The newest outcome of each chain."""
+        self._silence_limit_s = 0.0
+        self.retune()
 
-    def settle(self, outcome: dict[str, bool]) -> None:
-        """One settled round: {target: answered}. Losses of an outage count no more once the link answers again."""
-        if self.health is Health.DEAD and not self._tracks and not any(outcome.values()):
-            return
-        for target, answered in outcome.items():
-            self._tracks.setdefault(target, _Track()).take(answered)
-        if outcome:
-            self._in_a_row = self._in_a_row + 1 if any(outcome.values()) else 0
-            self.answers = self._in_a_row >= ANSWERS_AGAIN
+    @property
+    def answers(self) -> bool:
+        """The last echoes were answered, proven or not: enough when everything else is dead."""
+        return self.in_a_row >= ANSWERS_AGAIN
 
-    def judge(self, trouble: str | None, silent_since: float | None, beat_s: float, now: float) -> Verdict | None:
-        """`trouble` is what makes the link unusable whatever its echoes do: no carrier, no gateway.
+    @property
+    def calm(self) -> bool:
+        """Nothing that was seen lately speaks against the link."""
+        return not any(each.score for each in (*self._losses, *self._delays))
 
-        `beat_s` is how much longer than an outage the silence may be that it leaves: see Echoes.beat_s.
-        """
+    @property
+    def until_calm(self) -> int:
+        """So many good outcomes in a row leave no suspicion."""
+        return max(each.score for each in (*self._losses, *self._delays))
+
+    @property
+    def suspects(self) -> bool:
+        """Half of what an alarm takes has been seen."""
+        return any(2 * each.score >= each.limit for each in (*self._losses, *self._delays))
+
+    @property
+    def set_aside(self) -> frozenset[str]:
+        return self._votes.set_aside
+
+    def retune(self) -> None:
+        """Follow the history: limits for the rates that were learnt, and for the silences that were survived."""
+        losses = self.history.losses.rates(BASE_LOSS, GOT_USED_TO_LOSS, self.usual)
+        delays = self.history.delays.rates(BASE_DELAY, GOT_USED_TO_DELAY, self.usual)
+        for cusum in self._losses:
+            cusum.suit(losses, ALARM_EVERY_S / self.limits.echo_every_s)
+        for cusum in self._delays:
+            cusum.suit(delays, DELAY_ALARM_EVERY_S / self.limits.echo_every_s)
+        self._votes.suit(self._losses[0])
+        self.survived()
+
+    def survived(self) -> None:
+        self._silence_limit_s = self.history.silences.length_s(SILENT_PER_MONTH, self.usual)
+
+    def silence_limit_s(self, beat_s: float) -> float:
+        """`beat_s` is what a silence is longer than the cut behind it: its first echo's way, the next echo's wait."""
+        limits = self.limits
+        return min(max(self._silence_limit_s, limits.floor_s + beat_s), limits.ceiling_s + beat_s)
+
+    def settle(self, echo: Echo) -> str | None:
+        """One settled echo. Returns the target that was set aside or taken in again by it."""
+        if not echo.sent or (self.health is Health.DEAD and echo.lost and not self.in_a_row):
+            return None
+        moved = self._votes.take(echo)
+        if moved is not None:
+            self._explain()
+        if echo.target in self._votes.set_aside:
+            return moved
+        self.in_a_row = 0 if echo.lost else self.in_a_row + 1
+        slow = _is_slow(echo)
+        if self.health is not Health.UP:
+            self.proof.take(echo.lost or slow)
+        if self.health is not Health.DEAD:
+            self._take_loss(echo)
+            if not echo.lost:
+                self._take_delay(slow, echo.seq)
+        return moved
+
+    def unlose(self, echo: Echo) -> None:
+        """Its answer came late: late is not lost."""
+        if isinstance(echo.mark, _Mark):
+            for cusum, resets in zip(self._losses, echo.mark.resets, strict=True):
+                cusum.take_back(resets)
+            self._votes.take_back(echo.target)
+            echo.mark = None
+
+    def pass_over(self, times: int) -> None:
+        """As so many echoes answered as usual."""
+        for cusum in (*self._losses, *self._delays):
+            cusum.take_good(times)
+        if self.health is not Health.UP:
+            for _ in range(times):
+                self.proof.take(False)
+        self._votes.pass_over(times)
+        self.in_a_row += times
+        self._lost = self._slow = False
+        if self.health is Health.UP:
+            self.history.losses.after_good += times
+            self.history.delays.after_good += times
+
+    def judge(self, trouble: str | None, silence: Silence | None, beat_s: float, now: float) -> Verdict | None:
+        """`trouble` is what makes the link unusable whatever its echoes do: no carrier, no gateway."""
         if trouble is not None:
-            return self._become(Health.DEAD, now, {"cause": trouble})
-        if silent_since is not None and now >= self.dead_at(silent_since, beat_s):
-            silence_s, limit_s = now - silent_since, self.limits.survives_s + beat_s
-            evidence: Evidence = {"cause": "silence", "silence_s": round(silence_s, 2), "limit_s": round(limit_s, 2)}
-            return self._become(Health.DEAD, now, evidence)
-        if self.health in (Health.UP, Health.UNKNOWN) and self._most(lambda track: track.cusum >= ALARM):
-            return self._become(Health.POOR, now, {"cause": "loss", "loss_above": BAD_LOSS})
-        if self.health is Health.DEAD and self.answers and self._most(lambda track: track.failed):
-            return self._become(Health.POOR, now, {"cause": "answers again, with loss", "loss_above": BAD_LOSS})
-        proof = self.limits.first_proof if self.health is Health.UNKNOWN else PROOF
-        if self.health is not Health.UP and self._half(lambda track: -track.sprt >= proof):
-            return self._become(Health.UP, now, {"cause": "proven good", "loss_below": BAD_LOSS})
+            return self._become(Health.DEAD, {"cause": trouble}, now)
+        if silence is not None and now >= silence.since + (limit_s := self.silence_limit_s(beat_s)):
+            return self._become(Health.DEAD, self._of_silence(silence, limit_s, now), now)
+        if self.health in (Health.UP, Health.UNKNOWN):
+            if (loss := self._alarmed(self._losses)) is not None and self._votes.agree():
+                return self._become(Health.POOR, self._of_change("loss", "lost", loss), now)
+            if (delay := self._alarmed(self._delays)) is not None:
+                return self._become(Health.POOR, self._of_change("delay", "slow", delay), now)
+        if self.health is not Health.UP and self.proof.passed and self.answers:
+            return self._become(Health.UP, {"cause": "proven good", "odds": self.proof.sure}, now)
+        if self.health is Health.DEAD and self.answers and self.proof.failed:
+            return self._become(Health.POOR, {"cause": "answers again, with loss"}, now)
         return None
 
-    def dead_at(self, silent_since: float, beat_s: float) -> float:
-        """The moment from which so long a silence is death; relative to the link's own RTT, learnt."""
-        return silent_since + self.limits.survives_s + beat_s
+    def _take_loss(self, echo: Echo) -> None:
+        if self.health is Health.UP:
+            self.history.losses.take(echo.lost, self._lost)
+        for cusum in self._losses:
+            cusum.take(echo.lost, self._lost, echo.seq)
+        if echo.lost:
+            echo.mark = _Mark(tuple(cusum.resets for cusum in self._losses))
+        self._lost = echo.lost
 
-    def _most(self, holds: Callable[[_Track], bool]) -> bool:
-        """More than half of the targets: one dead target of two is no bad link."""
-        return sum(map(holds, self._tracks.values())) > len(self._tracks) // 2
+    def _take_delay(self, slow: bool, number: int) -> None:
+        if self.health is Health.UP:
+            self.history.delays.take(slow, self._slow)
+        for cusum in self._delays:
+            cusum.take(slow, self._slow, number)
+        self._slow = slow
 
-    def _half(self, holds: Callable[[_Track], bool]) -> bool:
-        """At least half of the targets, so that one dead target of two does not keep a link from being good."""
-        return bool(self._tracks) and 2 * sum(map(holds, self._tracks.values())) >= len(self._tracks)
+    def _alarmed(self, cusums: tuple[Cusum, ...]) -> Cusum | None:
+        return next((cusum for cusum in cusums if cusum.alarmed), None)
 
-    def _become(self, health: Health, now: float, evidence: Evidence) -> Verdict | None:
+    def _of_silence(self, silence: Silence, limit_s: float, now: float) -> Evidence:
+        length_s = now - silence.since
+        return {
+            "cause": "silence",
+            "silence_s": round(length_s, 2),
+            "limit_s": round(limit_s, 2),
+            "unanswered": silence.unanswered,
+            "first_echo": silence.first.seq,
+            "last_echo": silence.newest,
+            "per_month": round(self.history.silences.per_month(length_s, self.usual), 3),
+        }
+
+    def _of_change(self, cause: str, what: str, cusum: Cusum) -> Evidence:
+        return {
+            "cause": cause,
+            what: cusum.bad,
+            "of": cusum.taken,
+            "first_echo": cusum.began,
+            "score": cusum.score,
+            "limit": cusum.limit,
+            "per_month": round(MONTH_S / (ALARM_EVERY_S if cause == "loss" else DELAY_ALARM_EVERY_S), 3),
+        }
+
+    def _become(self, health: Health, evidence: Evidence, now: float) -> Verdict | None:
         if health is Health.DEAD:
-            self._tracks = {}
-            self._in_a_row, self.answers = 0, False
+            self.in_a_row = 0
         if health is self.health:
             return None
         evidence["after_s"] = round(now - self.since, 1)
         verdict = Verdict(self.health, health, evidence)
         self.health, self.since = health, now
-        self._tracks = {}
+        self.delayed = evidence["cause"] == "delay"
+        self._begin_anew()
         return verdict
+
+    def _explain(self) -> None:
+        """What one target brought up was its own."""
+        for cusum in self._losses:
+            cusum.forget()
+        self.proof = Proof(BASE_LOSS, LOSS_FAST, self.proof.sure)
+
+    def _begin_anew(self) -> None:
+        for cusum in (*self._losses, *self._delays):
+            cusum.forget()
+        self._lost = self._slow = False
+        self._votes.forget()
+        self.proof = Proof(BASE_LOSS, LOSS_FAST, PROOF_ODDS)
+
+
+def _is_slow(echo: Echo) -> bool:
+    """The first echo after a pause wakes the radio; its delay is no news."""
+    if echo.rtt_s is None or echo.after_idle or not echo.usual_s:
+        return False
+    return echo.rtt_s > echo.usual_s + max(SLOWER_BY_S, echo.usual_s)
+
+
+class Votes:
+    """One dead or rate-limited target is not a bad link: others must have lost echoes too, or it is set aside."""
+
+    def __init__(self, targets: tuple[str, ...]) -> None:
+        self._scores = {target: Cusum(LOSS_FAST) for target in targets}
+        self._returns: dict[str, Proof] = {}
+
+    @property
+    def set_aside(self) -> frozenset[str]:
+        return frozenset(self._returns)
+
+    def suit(self, cusum: Cusum) -> None:
+        for each in self._scores.values():
+            each.scores, each.limit = cusum.scores, cusum.limit
+
+    def take(self, echo: Echo) -> str | None:
+        """Returns the target when this echo set it aside or took it in again."""
+        proof = self._returns.get(echo.target)
+        if proof is not None:
+            proof.take(echo.lost)
+            if not proof.passed:
+                return None
+            del self._returns[echo.target]
+            return echo.target
+        score = self._scores[echo.target]
+        score.take(echo.lost, False, echo.seq)
+        if not score.alarmed or self.agree() or len(self._trusted()) == 1:
+            return None
+        score.forget()
+        self._returns[echo.target] = Proof(BASE_LOSS, LOSS_FAST, PROOF_ODDS)
+        return echo.target
+
+    def take_back(self, target: str) -> None:
+        score = self._scores[target]
+        score.take_back(score.resets)
+
+    def pass_over(self, times: int) -> None:
+        for score in self._trusted():
+            score.take_good(times // len(self._scores))
+
+    def agree(self) -> bool:
+        """Without its worst witness the case still stands: a loss just now, or several that are not forgotten."""
+        trusted = self._trusted()
+        return len(trusted) == 1 or sum(sorted(each.score for each in trusted)[:-1]) >= trusted[0].scores.begins
+
+    def forget(self) -> None:
+        for each in self._scores.values():
+            each.forget()
+
+    def _trusted(self) -> list[Cusum]:
+        return [score for target, score in self._scores.items() if target not in self._returns]

@@ -1,38 +1,19 @@
-"""One uplink's echoes: sent on a fixed schedule, to all targets at once; nothing is lost until somebody asks.
+"""One uplink's echoes, each to one target: what became of them; nothing is lost until somebody asks.
 
-A round is one echo to each target. A late answer un-loses its echo (as in dpinger). An echo that the kernel did not
-take is counted apart: it says nothing about the path.
+A late answer un-loses its echo (as in dpinger). An echo that the kernel did not take is counted apart: it says nothing
+about the path.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from agent.core.station import Kind
+from agent.core.history import History, Trip
 from wire.messages import Health, UplinkSummary
 
 REMEMBERED_S = 30  # an answer later than this is no longer looked for
-WINDOW_S = 30  # what loss and RTT "now" are computed over
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often to ask, and how long to wait for the answer before it counts as lost."""
-
-    every_s: float
-    lost_after_s: float
-
-
-PACE = {
-    Kind.FIBRE: Pace(every_s=0.2, lost_after_s=1.0),
-    Kind.LTE: Pace(every_s=0.5, lost_after_s=1.5),  # radio scheduling and hand-over: tails of a second are ordinary
-    Kind.LEO: Pace(every_s=0.5, lost_after_s=1.0),
-    Kind.GEO: Pace(every_s=1.0, lost_after_s=2.0),  # healthy RTT is 0.55 to 0.7 s; narrow and metered, so half the pace
-}
-
-
-FIRST_TIMEOUT_S = 1.0  # RFC 6298 2.1, until an RTT is known
-LONGEST_TIMEOUT_S = 3.0  # an LTE tail of ten seconds must not make the detector blind
+WINDOW = 20  # echoes that loss and RTT "now" are computed over at least, if 30 s hold fewer
+IDLE_S = 5.0  # an LTE radio falls asleep between 5 and 10 s without a packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,144 +25,166 @@ class Sample:
 
 
 @dataclass(slots=True)
-class Round:
+class Echo:
     seq: int
+    target: str
     sent_at: float
-    rtt_s: dict[str, float] = field(default_factory=dict)
-    not_sent: set[str] = field(default_factory=set)
+    after_idle: bool
+    usual_s: float
+    """The usual RTT to this target when it was sent."""
+    sent: bool = True
+    rtt_s: float | None = None
     settled: bool = False
-    late: int = 0
+    mark: object = None
+    """What the judge needs to take back what it made of a loss."""
 
-    def left(self, targets: tuple[str, ...]) -> int:
-        return len(targets) - len(self.not_sent)
+    @property
+    def lost(self) -> bool:
+        return self.settled and self.sent and self.rtt_s is None
 
-    def lost(self, targets: tuple[str, ...]) -> int:
-        return len(targets) - len(self.rtt_s) - len(self.not_sent) if self.settled else 0
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing was heard since then, though something was asked."""
+
+    since: float
+    first: Echo
+    newest: int
+
+    @property
+    def unanswered(self) -> int:
+        return self.newest - self.first.seq + 1
 
 
 class Echoes:
-    """Bounded: it remembers REMEMBERED_S of rounds and one span of counts."""
+    """Bounded: it remembers REMEMBERED_S and WINDOW of echoes, and one span of counts."""
 
-    def __init__(self, targets: tuple[str, ...], pace: Pace, now: float) -> None:
-        self.targets = targets
-        self.pace = pace
-        self._next_at = now
-        self._seq = 0
-        self._rounds: deque[Round] = deque()
-        self.unanswered_since: float | None = None
-        """When the first round after the newest answered one was sent; None when nothing is unanswered."""
-        self._newest_answered = self._settled = 0
-        self._rtt_s: float | None = None
-        self._deviation_s = 0.0
+    def __init__(self, history: History, lost_after_s: float) -> None:
+        self._history = history
+        self._lost_after_s = lost_after_s
+        self._echoes: deque[Echo] = deque()
+        self._waiting: deque[Echo] = deque()
+        """Sent after the newest answered one."""
+        self._unsettled: deque[Echo] = deque()
+        self.seq = 0
+        self.sent_at: float | None = None
+        self.heard_at: float | None = None
         self._counts = _Counts()
 
     @property
-    def timeout_s(self) -> float:
-        """How long an answer may take on this link: smoothed RTT and four deviations (RFC 6298)."""
-        if self._rtt_s is None:
-            return FIRST_TIMEOUT_S
-        return min(self._rtt_s + 4 * self._deviation_s, LONGEST_TIMEOUT_S)
+    def silence(self) -> Silence | None:
+        """From the first unanswered echo, or from the last sign of life after it."""
+        if not self._waiting:
+            return None
+        first = self._waiting[0]
+        return Silence(max(first.sent_at, self.heard_at or first.sent_at), first, self.seq)
 
     @property
-    def beat_s(self) -> float:
-        """The longest ordinary wait for news: what was on its way is gone; then the next round, and its answer."""
-        return (self._rtt_s or 0) + self.pace.every_s + self.timeout_s
+    def overdue_at(self) -> float | None:
+        """When the silence becomes remarkable: an answer should have come, or come again."""
+        silence = self.silence
+        return None if silence is None else silence.since + self.timeout_s(silence.first)
 
     @property
     def could_send(self) -> bool:
         """Whether any echo that is unanswered now really left."""
-        since = self.unanswered_since
-        return any(since is not None and each.sent_at >= since and each.left(self.targets) for each in self._rounds)
+        return any(each.sent for each in self._waiting)
 
-    def due(self, now: float) -> int | None:
-        """The number of the round to be sent now. The schedule is fixed; beats that were missed are left out."""
-        if not self._beat(now):
+    def send(self, target: str, now: float) -> int:
+        """The number of the echo that is sent now."""
+        idle = self.sent_at is not None and now - self.sent_at > IDLE_S
+        self.seq += 1
+        echo = Echo(self.seq, target, now, idle, self.trip(target).usual_s)
+        for queue in (self._echoes, self._waiting, self._unsettled):
+            queue.append(echo)
+        self.sent_at = now
+        self._counts.sent += 1
+        while len(self._echoes) > WINDOW and self._echoes[0].sent_at < now - REMEMBERED_S and self._echoes[0].settled:
+            self._echoes.popleft()
+        return self.seq
+
+    def returned(self, seq: int, target: str, rtt_s: float, now: float) -> Echo | None:
+        """The echo that is answered by this, perhaps late; None for a second answer and for what is not remembered."""
+        echo = self._echo(seq)
+        if echo is None or echo.rtt_s is not None or target != echo.target or now > echo.sent_at + REMEMBERED_S:
             return None
-        self._seq += 1
-        self._rounds.append(Round(self._seq, now))
-        if self.unanswered_since is None:
-            self.unanswered_since = now
-        self._counts.sent += len(self.targets)
-        return self._seq
-
-    def skip(self, now: float) -> None:
-        """Let a beat pass without an echo: there is no path to ask. What was on its way will not be answered."""
-        self._beat(now)
-        self.unanswered_since = None
-
-    def returned(self, seq: int, target: str, rtt_s: float) -> None:
-        """An answer, also a late or a second one; of what is not remembered nothing is made."""
-        found = self._round(seq)
-        if found is None or target in found.rtt_s or target not in self.targets:
-            return
-        found.rtt_s[target] = rtt_s
-        self._counts.rtts_s.append(rtt_s)
-        self._learn(rtt_s)
-        if found.settled:
-            found.late += 1
+        self._learn(echo, rtt_s, now)
+        echo.rtt_s, self.heard_at = rtt_s, now
+        if echo.after_idle:
+            self._counts.after_idle_s.append(rtt_s)
+        else:
+            self._counts.rtts_s.append(rtt_s)
+        if echo.settled:
             self._counts.late += 1
             self._counts.lost -= 1
-        if seq > self._newest_answered:
-            self._newest_answered = seq
-            later = (each for each in self._rounds if each.seq > seq)
-            self.unanswered_since = next((each.sent_at for each in later), None)
+        while self._waiting and self._waiting[0].seq <= seq:
+            self._waiting.popleft()
+        return echo
 
-    def not_sent(self, seq: int, target: str) -> None:
-        found = self._round(seq)
-        if found is not None and target not in found.not_sent:
-            found.not_sent.add(target)
+    def heard(self, now: float) -> None:
+        """A sign of life that is no answer to an echo."""
+        self.heard_at = now
+
+    def not_sent(self, seq: int) -> None:
+        echo = self._echo(seq)
+        if echo is not None and echo.sent:
+            echo.sent = False
             self._counts.sent -= 1
             self._counts.not_sent += 1
 
-    def settle(self, now: float) -> Iterator[dict[str, bool]]:
-        """Rounds that are answered or whose time is up, once each, as {target: answered}; not-sent left out.
+    def abandon(self) -> None:
+        """There is no path any more: what is on its way will not be answered."""
+        self._waiting.clear()
+        while self._unsettled:
+            self._count(self._unsettled.popleft())
 
-        In order, so that an answer is never judged before the losses that came before it.
-        """
-        while self._rounds and self._rounds[0].settled and self._rounds[0].sent_at < now - REMEMBERED_S:
-            self._rounds.popleft()
-        while (each := self._round(self._settled + 1)) is not None:
-            complete = len(each.rtt_s) + len(each.not_sent) == len(self.targets)
-            if not (complete or now >= each.sent_at + max(self.pace.lost_after_s, self.timeout_s)):
+    def settle(self, now: float) -> Iterator[Echo]:
+        """Echoes that are answered or whose time is up, once each and in order."""
+        while self._unsettled:
+            echo = self._unsettled[0]
+            patience_s = max(self._lost_after_s, self.timeout_s(echo))
+            if echo.sent and echo.rtt_s is None and now < echo.sent_at + patience_s:
                 return
-            self._settled, each.settled = each.seq, True
-            self._counts.lost += each.lost(self.targets)
-            yield {target: target in each.rtt_s for target in self.targets if target not in each.not_sent}
+            self._unsettled.popleft()
+            self._count(echo)
+            yield echo
 
-    def _learn(self, rtt_s: float) -> None:
-        if self._rtt_s is None:
-            self._rtt_s, self._deviation_s = rtt_s, rtt_s / 2
-        else:
-            self._deviation_s += (abs(rtt_s - self._rtt_s) - self._deviation_s) / 4
-            self._rtt_s += (rtt_s - self._rtt_s) / 8
+    def _count(self, echo: Echo) -> None:
+        echo.settled = True
+        self._counts.lost += echo.lost
 
-    def _beat(self, now: float) -> bool:
-        if now < self._next_at:
-            return False
-        missed = int((now - self._next_at) / self.pace.every_s)
-        self._next_at += (missed + 1) * self.pace.every_s
-        return True
+    def pass_over(self, times: int, now: float) -> None:
+        """As so many echoes that were answered as usual, the newest one now; nothing may be on its way."""
+        assert not self._waiting
+        self.seq += times
+        self._counts.sent += times
+        self.sent_at = self.heard_at = now
+        self._echoes.clear()
+        self._unsettled.clear()
 
-    def wake_at(self) -> float:
-        return self._next_at
+    def timeout_s(self, echo: Echo) -> float:
+        known = self.trip(echo.target).timeout_s
+        return max(known, self._history.after_idle.timeout_s) if echo.after_idle else known
+
+    def trip(self, target: str) -> Trip:
+        found = self._history.trips.get(target)
+        if found is None:
+            found = self._history.trips[target] = Trip()
+        return found
 
     def sample(self, now: float) -> Sample:
         """Loss is the lower median over targets, so that one dead target is not read as a bad link."""
-        losses: list[float] = []
-        rtts_s: list[float] = []
-        window = [each for each in self._rounds if each.sent_at >= now - WINDOW_S]
-        for target in self.targets:
-            sent = [each for each in window if target not in each.not_sent and (each.settled or target in each.rtt_s)]
-            if sent:
-                losses.append(sum(target not in each.rtt_s for each in sent) / len(sent))
+        ended = [each for each in self._echoes if each.sent and (each.settled or each.rtt_s is not None)]
+        recent = [each for each in ended if each.sent_at >= now - REMEMBERED_S]
+        window = recent if len(recent) >= WINDOW else ended[-WINDOW:]
+        by_target: dict[str, list[Echo]] = {}
         for each in window:
-            rtts_s += each.rtt_s.values()
-        return Sample(
-            rtt_ms=_ms(_quantile(sorted(rtts_s), 0.5)),
-            loss=sorted(losses)[(len(losses) - 1) // 2] if losses else None,
-        )
+            by_target.setdefault(each.target, []).append(each)
+        losses = sorted(sum(each.rtt_s is None for each in some) / len(some) for some in by_target.values())
+        rtts_s = sorted(each.rtt_s for each in window if each.rtt_s is not None)
+        return Sample(_ms(_quantile(rtts_s, 0.5)), losses[(len(losses) - 1) // 2] if losses else None)
 
-    def summary(self, name: str, health: Health) -> UplinkSummary:
+    def summary(self, name: str, health: Health, skipped: int) -> UplinkSummary:
         """The counts since the last summary; begins the next one."""
         counts, self._counts = self._counts, _Counts()
         rtts_s = sorted(counts.rtts_s)
@@ -189,21 +192,27 @@ class Echoes:
             name=name,
             health=health,
             sent=counts.sent,
-            answered=len(rtts_s),
+            answered=len(rtts_s) + len(counts.after_idle_s),
             lost=counts.lost,
             late=counts.late,
             not_sent=counts.not_sent,
+            skipped=skipped,
             rtt_min_ms=_ms(_quantile(rtts_s, 0.0)),
             rtt_p50_ms=_ms(_quantile(rtts_s, 0.5)),
             rtt_p95_ms=_ms(_quantile(rtts_s, 0.95)),
             rtt_p99_ms=_ms(_quantile(rtts_s, 0.99)),
             rtt_max_ms=_ms(_quantile(rtts_s, 1.0)),
+            after_idle_ms=_ms(_quantile(sorted(counts.after_idle_s), 0.5)),
         )
 
-    def _round(self, seq: int) -> Round | None:
-        if not self._rounds or not self._rounds[0].seq <= seq <= self._seq:
+    def _learn(self, echo: Echo, rtt_s: float, now: float) -> None:
+        trip = self._history.after_idle if echo.after_idle else self.trip(echo.target)
+        trip.learn(rtt_s, now - (self.heard_at or now))
+
+    def _echo(self, seq: int) -> Echo | None:
+        if not self._echoes or not self._echoes[0].seq <= seq <= self.seq:
             return None
-        return self._rounds[seq - self._rounds[0].seq]
+        return self._echoes[seq - self._echoes[0].seq]
 
 
 @dataclass(slots=True)
@@ -215,6 +224,7 @@ class _Counts:
     late: int = 0
     not_sent: int = 0
     rtts_s: list[float] = field(default_factory=list)
+    after_idle_s: list[float] = field(default_factory=list)
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

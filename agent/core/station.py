@@ -34,6 +34,13 @@ class Metered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mb_per_month: float
 
 
+class Spending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What measuring may cost; no byte more, whatever happens."""
+
+    mb_per_day: float | None = None
+    mb_per_month: float | None = None
+
+
 class Guarantee(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the contract promises."""
 
@@ -55,6 +62,8 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway: str = "auto"
     """A literal address, or `auto`: what DHCP or the network manager put into the main table."""
     metered: Metered | None = None
+    budget: Spending | None = None
+    """Of measuring; without it one twentieth of what a metered plan includes, and plenty on a free line."""
     guarantee: Guarantee | None = None
 
 

@@ -1,0 +1,164 @@
+"""Quickest detection of a change in a chain of good and bad outcomes, with an exact rate of false alarms.
+
+Bad outcomes come in bursts. A detector that takes each of them for news of its own alarms every few minutes on such a
+link. Here a chain has two rates, learnt from the link: how often it goes bad, and how often it stays bad. What a burst
+does by its own nature says nothing; on a link without bursts every bad outcome counts in full.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import inf, log
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """A two-state Markov chain (Gilbert 1960): the share of bad outcomes after a good one, and after a bad one."""
+
+    begins: float
+    goes_on: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The log likelihood ratios in units of what one good outcome after another takes away.
+
+    Whole numbers, so that the mean time between false alarms can be computed exactly (Reynolds and Stoumbos 1999).
+    """
+
+    begins: int
+    goes_on: int
+    ends: int
+
+
+class Cusum:
+    """Page's test (1954): of all rules with the same rate of false alarms it is the quickest (Moustakides 1986)."""
+
+    __slots__ = ("bad", "began", "limit", "resets", "score", "scores", "taken", "worse")
+
+    def __init__(self, worse: float) -> None:
+        self.worse = worse
+        """The share of bad outcomes that it is the quickest to find."""
+        self.scores, self.limit = Scores(1, 1, 1), 1
+        self.score = self.resets = 0
+        self.bad = self.taken = self.began = 0
+        """Since the score left nought: bad outcomes, all outcomes, and the number of the first."""
+
+    def suit(self, rates: Rates, outcomes: float) -> None:
+        """From now on: at most one false alarm in so many outcomes of a chain with these rates."""
+        share = self.score / self.limit
+        self.scores, self.limit = tuned(rates, self.worse, outcomes)
+        self.score = int(share * self.limit)
+
+    @property
+    def alarmed(self) -> bool:
+        return self.score >= self.limit
+
+    def take(self, bad: bool, after_bad: bool, number: int) -> None:
+        if bad and not self.score:
+            self.bad, self.taken, self.began = 0, 0, number
+        self.bad, self.taken = self.bad + bad, self.taken + 1
+        if bad:
+            self.score = min(self.score + (self.scores.goes_on if after_bad else self.scores.begins), 2 * self.limit)
+        else:
+            self._fall(self.scores.ends if after_bad else 1)
+
+    def take_good(self, times: int) -> None:
+        """As `take(False, False, …)` so many times."""
+        self.taken += times
+        self._fall(times)
+
+    def take_back(self, resets: int) -> None:
+        """A bad outcome of then was none, unless it is forgotten already."""
+        if self.resets == resets and self.score:
+            self.bad -= 1
+            self._fall(self.scores.begins + 1)
+
+    def forget(self) -> None:
+        self._fall(self.score)
+
+    def _fall(self, by: int) -> None:
+        if self.score:
+            self.score = max(0, self.score - by)
+            self.resets += not self.score
+
+
+@lru_cache(maxsize=64)
+def tuned(rates: Rates, worse: float, outcomes: float) -> tuple[Scores, int]:
+    """Scores against `worse`, and the lowest limit with a mean of so many outcomes to a false alarm."""
+    scores = _scores(rates, worse)
+    low, high = 1, 2
+    while mean_run(rates, scores, high) < outcomes:
+        low, high = high, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        if mean_run(rates, scores, middle) < outcomes:
+            low = middle + 1
+        else:
+            high = middle
+    return scores, low
+
+
+def _scores(rates: Rates, worse: float) -> Scores:
+    unit = log((1 - rates.begins) / (1 - worse))
+    stays = max(rates.goes_on, worse)
+    return Scores(
+        begins=max(1, round(log(worse / rates.begins) / unit)),
+        goes_on=round(log(stays / rates.goes_on) / unit),
+        ends=round(log((1 - rates.goes_on) / (1 - stays)) / unit),
+    )
+
+
+def mean_run(rates: Rates, scores: Scores, limit: int) -> float:
+    """The exact mean number of outcomes to an alarm, from a score of nought, when nothing has changed.
+
+    Let G(s) and B(s) be that mean at score s after a good and a bad outcome:
+    G(s) = 1 + p B(s + begins) + (1 - p) G(s - 1),  B(s) = 1 + q B(s + goes_on) + (1 - q) G(s - ends).
+    With G(limit - 1) unknown the first gives G downward, each as slope * unknown + offset; G(-1) = G(0) solves it.
+    """
+    p, q = rates.begins, rates.goes_on
+    good: list[tuple[float, float]] = [(0.0, 0.0)] * limit
+    bad: list[tuple[float, float]] = [(0.0, 0.0)] * limit
+    good[-1] = (1.0, 0.0)
+    for score in range(limit - 1, 0, -1):
+        after_good = _after_bad(score + scores.begins, good, bad, scores, q)
+        slope, offset = good[score]
+        good[score - 1] = ((slope - p * after_good[0]) / (1 - p), (offset - 1 - p * after_good[1]) / (1 - p))
+    after_good = _after_bad(scores.begins, good, bad, scores, q)
+    slope, offset = good[0][0] - after_good[0], 1 / p + after_good[1] - good[0][1]
+    if slope <= 0:
+        return inf  # so rare that the difference is lost in rounding
+    return good[0][0] * offset / slope + good[0][1]
+
+
+def _after_bad(
+    score: int, good: list[tuple[float, float]], bad: list[tuple[float, float]], scores: Scores, q: float
+) -> tuple[float, float]:
+    """B(score); asked for from above downward, so that what it needs is there."""
+    if score >= len(good):
+        return 0.0, 0.0
+    slope, offset = good[max(0, score - scores.ends)]
+    if not scores.goes_on:
+        return slope, 1 / (1 - q) + offset
+    again = bad[score + scores.goes_on] if score + scores.goes_on < len(good) else (0.0, 0.0)
+    bad[score] = (q * again[0] + (1 - q) * slope, 1 + q * again[1] + (1 - q) * offset)
+    return bad[score]
+
+
+@dataclass(slots=True)
+class Proof:
+    """Wald's sequential test (1945) between good and bad: of all tests as sure, the one with the fewest outcomes."""
+
+    good: float
+    bad: float
+    sure: float
+    """The odds at which it ends: a bad link passes once in so many tries."""
+    passed: bool = False
+    failed: int = 0
+    """How often it has ended with: bad."""
+    _ratio: float = field(default=0.0)
+
+    def take(self, bad: bool) -> None:
+        self._ratio += log(self.bad / self.good) if bad else log((1 - self.bad) / (1 - self.good))
+        if self._ratio >= log(self.sure):
+            self._ratio, self.failed = 0.0, self.failed + 1
+        self.passed = -self._ratio >= log(self.sure)

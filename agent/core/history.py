@@ -1,0 +1,168 @@
+"""What an uplink has been like: its silences, how it goes bad, its round-trip times; bounded, and kept across restarts.
+
+It learns from what the uplink came through, never from an outage: Watch decides what it is told.
+"""
+
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+import msgspec
+
+from agent.core.change import Rates
+from agent.core.station import Kind
+
+HOUR_S, DAY_S = 3600, 86_400
+MONTH_S = 30 * DAY_S
+HALF_LIFE_S = 7 * DAY_S  # an uplink's weather of last month is not today's
+
+EDGES_S = (0.0, *(0.05 * 1.15**n for n in range(46)))  # of the bins of silences, up to 27 s: past every ceiling
+TOP = 20  # the longest silences tell the tail: of fewer chance speaks, more are not the tail
+SHORTEST_EXCESS_S = 0.02  # equal lengths do not mean that the next one cannot be longer
+
+FIRST_TIMEOUT_S = 1.0  # RFC 6298 2.1, until an RTT is known
+LONGEST_TIMEOUT_S = 3.0  # an LTE tail of ten seconds must not make the detector blind
+SLACK_S = 0.02  # a board's own scheduling; a link without variation would else be doubted for it
+BASE_DOUBLES_IN_S = 6 * HOUR_S  # an evening's congestion must not become what is usual; a new route must, within a day
+BASE_LEARNS_FROM = 25  # answers, before which the smoothed RTT stands for the usual one
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a kind of link is taken for until it has a history; it weighs as much as TOP silences and 100 losses."""
+
+    silence_s: float
+    goes_on: float = 0.5  # half of all losses are followed by another one: a bursty link, to be careful
+
+
+USUAL = {
+    Kind.FIBRE: Usual(silence_s=0.1),
+    Kind.LTE: Usual(silence_s=0.2),  # hand-over between cells
+    Kind.LEO: Usual(silence_s=0.2),  # hand-over between satellites
+    Kind.GEO: Usual(silence_s=0.3),  # a lost echo is noticed by the next answer, 0.3 s later
+}
+
+
+class Silences(msgspec.Struct):
+    """Lengths of silences that the uplink came through: how many and how long together, in each bin of EDGES_S."""
+
+    watched_s: float = 0.0
+    counts: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(EDGES_S))
+    sums_s: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(EDGES_S))
+
+    def take(self, length_s: float) -> None:
+        place = max(place for place, edge_s in enumerate(EDGES_S) if length_s >= edge_s)
+        self.counts[place] += 1
+        self.sums_s[place] += length_s
+
+    def length_s(self, per_month: float, usual: Usual) -> float:
+        """The length that silences reach so many times in 30 days."""
+        tail = self._tail(usual)
+        return tail.from_s + tail.excess_s * max(0.0, log(tail.per_month / per_month))
+
+    def per_month(self, length_s: float, usual: Usual) -> float:
+        """How many silences of at least this length are to be expected in 30 days."""
+        tail = self._tail(usual)
+        return tail.per_month * exp(-max(0.0, length_s - tail.from_s) / tail.excess_s)
+
+    def fade(self, share: float) -> None:
+        self.watched_s *= share
+        self.counts = [count * share for count in self.counts]
+        self.sums_s = [sum_s * share for sum_s in self.sums_s]
+
+    def _tail(self, usual: Usual) -> "_Tail":
+        """Exponential beyond the highest threshold that TOP silences have passed (Pickands 1975, shape nought)."""
+        count = sum_s = 0.0
+        for place in reversed(range(len(EDGES_S))):
+            count, sum_s = count + self.counts[place], sum_s + self.sums_s[place]
+            if count >= TOP:
+                excess_s = max(SHORTEST_EXCESS_S, sum_s / count - EDGES_S[place])
+                return _Tail(EDGES_S[place], excess_s, count / max(self.watched_s, HOUR_S) * MONTH_S)
+        excess_s = (TOP * usual.silence_s + sum_s) / (TOP + count)
+        return _Tail(0.0, excess_s, (TOP + count) / (DAY_S + self.watched_s) * MONTH_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    from_s: float
+    excess_s: float
+    per_month: float
+
+
+class Outcomes(msgspec.Struct):
+    """How outcomes followed one another: after a good one, and after a bad one."""
+
+    after_good: float = 0.0
+    begins: float = 0.0
+    after_bad: float = 0.0
+    goes_on: float = 0.0
+
+    def take(self, bad: bool, after_bad: bool) -> None:
+        if after_bad:
+            self.after_bad += 1
+            self.goes_on += bad
+        else:
+            self.after_good += 1
+            self.begins += bad
+
+    def rates(self, least: float, most: float, usual: Usual) -> Rates:
+        """`least` and `most` bound how often it goes bad: less is not worth knowing, more is not to be got used to."""
+        begins = (1000 * least + self.begins) / (1000 + self.after_good)
+        begins = min(max(begins, least), most)
+        tries = 100 + self.after_bad
+        goes_on = (100 * usual.goes_on + self.goes_on) / tries
+        goes_on += sqrt(goes_on * (1 - goes_on) / tries)
+        return Rates(round(begins, 4), round(min(max(goes_on, begins), 0.95), 2))
+
+    def fade(self, share: float) -> None:
+        self.after_good, self.begins = self.after_good * share, self.begins * share
+        self.after_bad, self.goes_on = self.after_bad * share, self.goes_on * share
+
+
+class Trip(msgspec.Struct):
+    """The round trip to one target: smoothed RTT and deviation (RFC 6298), and the usual RTT, which moves slowly."""
+
+    smoothed_s: float | None = None
+    deviation_s: float = 0.0
+    usual_s: float = 0.0
+    heard: int = 0
+
+    @property
+    def timeout_s(self) -> float:
+        """How long an answer may take before it is missed."""
+        if self.smoothed_s is None:
+            return FIRST_TIMEOUT_S
+        return min(self.smoothed_s + max(4 * self.deviation_s, SLACK_S), LONGEST_TIMEOUT_S)
+
+    def learn(self, rtt_s: float, since_s: float) -> None:
+        """`since_s`: time since the last one. What came after its time counts as twice that time and no more, so that
+        the late answers after an outage do not become what is expected.
+        """
+        self.heard = min(self.heard + 1, BASE_LEARNS_FROM)
+        if self.smoothed_s is None:
+            self.smoothed_s, self.deviation_s = rtt_s, rtt_s / 2
+        else:
+            rtt_s = min(rtt_s, 2 * self.timeout_s)
+            self.deviation_s += (abs(rtt_s - self.smoothed_s) - self.deviation_s) / 4
+            self.smoothed_s += (rtt_s - self.smoothed_s) / 8
+        if self.heard < BASE_LEARNS_FROM:
+            self.usual_s = self.smoothed_s
+        else:
+            step = 2 ** (min(since_s, 60.0) / BASE_DOUBLES_IN_S)
+            self.usual_s *= step if rtt_s > self.usual_s else 1 / step
+
+
+class History(msgspec.Struct):
+    """One uplink's; a few kilobytes, however long it has been watched."""
+
+    silences: Silences = msgspec.field(default_factory=Silences)
+    losses: Outcomes = msgspec.field(default_factory=Outcomes)
+    delays: Outcomes = msgspec.field(default_factory=Outcomes)
+    trips: dict[str, Trip] = {}
+    after_idle: Trip = msgspec.field(default_factory=Trip)
+    """The first echo after a pause: an LTE radio that slept answers a second later."""
+
+    def fade(self, passed_s: float) -> None:
+        share = 2 ** (-passed_s / HALF_LIFE_S)
+        self.silences.fade(share)
+        self.losses.fade(share)
+        self.delays.fade(share)

@@ -1,0 +1,255 @@
+"""One uplink, watched: when it is asked, what it answers, what that costs, and what is thought of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from ipaddress import ip_address
+
+from agent.core.budget import Budget, caps
+from agent.core.events import TrafficCounted
+from agent.core.history import HOUR_S
+from agent.core.judge import Judge, Verdict
+from agent.core.measure import Echoes, Sample, Silence
+from agent.core.memory import Watched
+from agent.core.pace import BURST, BURST_EVERY, ECHO_BYTES, LOST_AFTER_S, PATIENT, Mood, Rotation, every_s
+from agent.core.station import Uplink
+from agent.core.traffic import Sign, Traffic
+from wire.messages import Evidence, Fact, Health, UplinkSummary
+
+UNSENDABLE_S = 60  # a target of a family that this uplink does not have is tried again after a minute
+DOUBLINGS_AT_MOST = 6  # of the pause between echoes of an uplink that failed its proof again and again
+
+
+class Role(Enum):
+    CARRYING = auto()
+    STANDBY = auto()
+    WOKEN = auto()
+    """The traffic may have to move here within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """An echo to be sent."""
+
+    seq: int
+    target: str
+
+
+class Watch:
+    """Told what happens, asked what is due; `wake_at` names the next moment at which something is."""
+
+    def __init__(self, uplink: Uplink, targets: tuple[str, ...], now: float, known: Watched) -> None:
+        self.uplink, self.known = uplink, known
+        self.role = Role.STANDBY
+        self.trouble: str | None = None
+        """What makes it unusable whatever its echoes do."""
+        self.echoes = Echoes(known.history, LOST_AFTER_S[uplink.kind])
+        self.judge = Judge(uplink.kind, targets, known.history, now)
+        self.budget = Budget(caps(uplink), known.spent, now)
+        self.traffic = Traffic()
+        self._rotation = Rotation(targets)
+        self._unsendable: dict[str, float] = {}
+        self._bytes = {target: ECHO_BYTES[ip_address(target).version] for target in targets}
+        self._beat_at = self._doubted_at = self._woken_at = now - HOUR_S
+        self._standby_beats = self._skipped = 0
+        self._refused = self._refusal_told = False
+        self._tuned_at = self._passed_at = now
+
+    @property
+    def health(self) -> Health:
+        return self.judge.health
+
+    @property
+    def usual_rtt_ms(self) -> float | None:
+        """Of its nearest target."""
+        known = [trip.usual_s for trip in self.known.history.trips.values() if trip.heard]
+        return 1e3 * min(known) if known else None
+
+    def wake(self, role: Role, now: float) -> None:
+        """What it is needed for, from now on."""
+        if role is Role.WOKEN and self.role is not Role.WOKEN:
+            self._woken_at = now
+        self.role = role
+
+    def silent(self, now: float) -> bool:
+        """An answer is overdue."""
+        overdue_at = self.echoes.overdue_at
+        return overdue_at is not None and now >= overdue_at
+
+    def doubtful(self, now: float) -> bool:
+        """It may have to be left soon: a second echo is overdue, or half of what an alarm takes has been seen."""
+        silence = self.echoes.silence
+        return self.judge.suspects or (silence is not None and silence.unanswered > 1 and self.silent(now))
+
+    def verified(self, now: float) -> bool:
+        """It has answered, since it was woken if it was; where nothing may be asked, nothing is held against it."""
+        if self.silent(now):
+            return False
+        heard_at = self.echoes.heard_at
+        return self._refused or (heard_at is not None and (self.role is not Role.WOKEN or heard_at > self._woken_at))
+
+    # measure
+
+    def ask(self, now: float) -> Ask | None:
+        """The echo that is due now, if the budget allows it."""
+        if self.trouble is not None:
+            self.echoes.abandon()
+            self._beat_at = now
+            return None
+        wanted_s, spread_s = self._spacing(now)
+        if now < self._beat_at + spread_s:
+            return None
+        target = self._next_target(now)
+        self._standby_beats += self._mood(now) in (Mood.STANDBY, Mood.BURST)
+        self._beat_at = now
+        self._skipped += int(spread_s / wanted_s) - 1
+        self._refused = not self.budget.allows(self._bytes[target], now)
+        if self._refused:
+            self._skipped += 1
+            return None
+        self.budget.charge(self._bytes[target] // 2)
+        return Ask(self.echoes.send(target, now), target)
+
+    def returned(self, seq: int, target: str, rtt_s: float, now: float) -> None:
+        silence = self._open_silence(now)
+        echo = self.echoes.returned(seq, target, rtt_s, now)
+        if echo is None:
+            return
+        self.budget.charge(self._bytes[target] // 2)
+        if echo.settled:
+            self.judge.unlose(echo)
+        self._survive(silence, now)
+
+    def not_sent(self, seq: int, target: str, now: float) -> None:
+        self._unsendable[target] = now
+        self.echoes.not_sent(seq)
+
+    def count(self, counted: TrafficCounted, now: float) -> None:
+        """What users' traffic says: life ends a silence, doubt asks at once."""
+        match self.traffic.take(counted, now):
+            case Sign.LIFE:
+                silence = self._open_silence(now)
+                self.echoes.heard(now)
+                self._survive(silence, now)
+            case Sign.DOUBT:
+                self._doubted_at = now
+
+    def _next_target(self, now: float) -> str:
+        unsendable = {target for target, at in self._unsendable.items() if now < at + UNSENDABLE_S}
+        return self._rotation.next(self.judge.set_aside | unsendable)
+
+    def _spacing(self, now: float) -> tuple[float, float]:
+        """How far apart echoes should be, and how far apart the budget lets them be."""
+        mood = self._mood(now)
+        wanted_s = every_s(self.uplink.kind, mood)
+        if mood in (Mood.PROOF, Mood.ABSENCE):
+            wanted_s *= 2 ** min(self.judge.proof.failed, DOUBLINGS_AT_MOST)
+        if mood not in PATIENT:
+            return wanted_s, wanted_s
+        return wanted_s, self.budget.calm_spacing_s(wanted_s, max(self._bytes.values()), now)
+
+    def _mood(self, now: float) -> Mood:
+        silence = self.echoes.silence
+        if silence is not None and self.silent(now):
+            return Mood.DOUBT if now < silence.since + self.judge.limits.ceiling_s else Mood.ABSENCE
+        if self.health is Health.DEAD:
+            return Mood.PROOF if self.judge.in_a_row else Mood.ABSENCE
+        if self.role is Role.WOKEN or self._doubted_at > (self.echoes.heard_at or now):
+            return Mood.DOUBT
+        if self.health is not Health.UP:
+            return Mood.PROOF
+        if self.role is Role.CARRYING:
+            if not self.judge.calm:
+                return Mood.SUSPICION
+            return Mood.SPARED if self.traffic.answers(now) else Mood.CARRYING
+        return Mood.BURST if 0 < self._standby_beats % (BURST_EVERY + BURST) <= BURST else Mood.STANDBY
+
+    def _open_silence(self, now: float) -> Silence | None:
+        return self.echoes.silence if self.silent(now) else None
+
+    def _survive(self, silence: Silence | None, now: float) -> None:
+        """A silence that ended within the ceiling is what this uplink does; a longer one was an outage.
+
+        Those of a standby are not counted: an echo in twelve seconds meets one silence in many.
+        """
+        if silence is None or silence.first.after_idle:
+            return
+        length_s = now - silence.since
+        if length_s <= self.judge.limits.ceiling_s + self._beat_s(silence):
+            self.known.history.silences.take(length_s)
+            self.judge.survived()
+
+    # judge
+
+    def look(self, now: float) -> Iterator[Fact]:
+        """What follows from all that was heard up to now."""
+        self._pass_time(now)
+        busy = self.traffic.busy(now)
+        for echo in self.echoes.settle(now):
+            if busy and self.health is Health.UP:
+                continue  # its own users fill it
+            target = self.judge.settle(echo)
+            if target is not None:
+                gone = target in self.judge.set_aside
+                yield Fact("TARGET_SILENT" if gone else "TARGET_ANSWERS", self.uplink.name, evidence={"target": target})
+        silence = self.echoes.silence
+        beat_s = 0.0 if silence is None else self._beat_s(silence)
+        verdict = self.judge.judge(self.trouble, silence, beat_s, now)
+        if verdict is not None:
+            yield self._told(verdict, now)
+        yield from self._tell_refusal()
+
+    def _beat_s(self, silence: Silence) -> float:
+        """What was on its way is gone; then the wait for the next echo, and for its answer."""
+        trip = self.echoes.trip(silence.first.target)
+        return (trip.smoothed_s or 0) + every_s(self.uplink.kind, Mood.DOUBT) + self.echoes.timeout_s(silence.first)
+
+    def _pass_time(self, now: float) -> None:
+        if self.health is Health.UP and self.role is Role.CARRYING:
+            self.known.history.silences.watched_s += now - self._passed_at
+        self._passed_at = now
+        if now >= self._tuned_at + HOUR_S:
+            self.known.history.fade(now - self._tuned_at)
+            self._tuned_at = now
+            self.judge.retune()
+
+    def _told(self, verdict: Verdict, now: float) -> Fact:
+        sample = self.echoes.sample(now)
+        evidence: Evidence = {**verdict.evidence, "rtt_ms": sample.rtt_ms, "loss": sample.loss}
+        if evidence["cause"] == "silence" and not self.echoes.could_send:
+            evidence["cause"] = "nothing could be sent"
+        return Fact(f"UPLINK_{verdict.after.upper()}", self.uplink.name, verdict.before, verdict.after, evidence)
+
+    def _tell_refusal(self) -> Iterator[Fact]:
+        if self._refused and not self._refusal_told:
+            spent, limits = self.budget.spent, self.budget.limits
+            evidence: Evidence = {
+                "day_mb": round(spent.day_bytes / 1e6, 3),
+                "day_cap_mb": limits.day_bytes / 1e6,
+                "month_mb": round(spent.month_bytes / 1e6, 3),
+                "month_cap_mb": limits.month_bytes / 1e6,
+            }
+            yield Fact("BUDGET_SPENT", self.uplink.name, evidence=evidence)
+        self._refusal_told = self._refused
+
+    # what others ask
+
+    def wake_at(self, now: float) -> float:
+        moments = [self._beat_at + self._spacing(now)[1]]
+        silence, overdue_at = self.echoes.silence, self.echoes.overdue_at
+        if silence is not None and overdue_at is not None:
+            if now < overdue_at:
+                moments.append(overdue_at)
+            if self.health is not Health.DEAD:
+                moments.append(silence.since + self.judge.silence_limit_s(self._beat_s(silence)))
+        if self.traffic.answers(now):
+            moments.append(self.traffic.answers_until)
+        return min(moments)
+
+    def sample(self, now: float) -> Sample:
+        return self.echoes.sample(now)
+
+    def summary(self) -> UplinkSummary:
+        """The counts since the last one; begins the next."""
+        skipped, self._skipped = self._skipped, 0
+        return self.echoes.summary(self.uplink.name, self.health, skipped)
