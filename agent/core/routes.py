@@ -25,6 +25,8 @@ OUT_DEVICE = 10200
 BY_CHOICE = 20000
 
 NFT_TABLE = "siaga"
+ASKED, ANSWERED = "asked", "answered"  # counters of our table, one of each for every uplink: asked-fibre
+FRESH = "31, 63, 127, 254"  # hops left when no router but us has passed a packet on: systems send with one more
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +122,37 @@ def _defaults(link: Link, family: Family, table: int) -> list[Route]:
 
 
 def _nft(station: Station) -> str:
-    """The whole table, for one transaction; it does not depend on which uplink is active."""
+    """The whole table, for one transaction; it does not depend on which uplink is active, nor on any address.
+
+    Counted behind the masquerade: what another filter forbids, or the kernel drops because its uplink has changed, was
+    not asked. An error message is no answer (it is `related`), and neither is what no router has passed on to us: a
+    modem whose own uplink is dead still speaks, even in the name of others, for DNS and for its page.
+    """
     lan = ", ".join(f'"{name}"' for name in station.lan.interfaces)
     wan = ", ".join(f'"{uplink.interface}"' for uplink in station.uplinks)
+    names = [f"{which}-{uplink.name}" for uplink in station.uplinks for which in (ASKED, ANSWERED)]
     return (
         f"table inet {NFT_TABLE} {{\n"
-        "  chain postrouting {\n"
+        + "".join(f"  counter {name} {{ }}\n" for name in names)
+        + "  chain postrouting {\n"
         "    type nat hook postrouting priority srcnat; policy accept;\n"
         f"    iifname {{ {lan} }} oifname {{ {wan} }} masquerade\n"
         "  }\n"
+        "  chain count {\n"
+        "    type filter hook postrouting priority srcnat + 1; policy accept;\n"
+        f"    iifname {{ {lan} }} ct direction original"
+        f" counter name oifname map {{ {_by_interface(station, ASKED)} }}\n"
+        f"    ip ttl {{ {FRESH} }} return\n"
+        f"    ip6 hoplimit {{ {FRESH} }} return\n"
+        f"    oifname {{ {lan} }} ct direction reply ct state established"
+        f" counter name iifname map {{ {_by_interface(station, ANSWERED)} }}\n"
+        "  }\n"
         "}\n"
     )
+
+
+def _by_interface(station: Station, counter: str) -> str:
+    return ", ".join(f'"{uplink.interface}" : "{counter}-{uplink.name}"' for uplink in station.uplinks)
 
 
 def text(wanted: Wish) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 import lab.cell
 import lab.namespace
-from tests.edge.link import ip
+from tests.edge.link import space
 
 
 def wait_until(is_so: Callable[[], bool], patience_s: float = 10.0) -> None:
@@ -33,11 +33,5 @@ def cell() -> Iterator[None]:
     if not (os.geteuid() == 0 and lab.cell.inside()):
         why = "needs a cell: run `python -m lab enter -- pytest tests/edge`"
         (pytest.fail if "CI" in os.environ else pytest.skip)(why)
-    name = f"edge-{os.getpid()}"
-    ip("netns", "add", name)
-    try:
-        ip("-n", name, "link", "set", "lo", "up")
-        with lab.namespace.within(name):
-            yield
-    finally:
-        ip("netns", "delete", name)
+    with space(f"edge-{os.getpid()}") as name, lab.namespace.within(name):
+        yield

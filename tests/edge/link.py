@@ -4,6 +4,9 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from lab.namespace import within
 
 NEAR, FAR = "198.18.0.2", "198.18.0.1"
 NEAR6, FAR6 = "2001:db8:1::2", "2001:db8:1::1"
@@ -20,20 +23,30 @@ def far(name: str) -> str:
 
 
 @contextmanager
-def wire(name: str = "wan0") -> Iterator[str]:
-    """Gives the near end's name; the far end holds FAR and, behind it, ELSEWHERE."""
-    space = far(name)
-    ip("netns", "add", space)
+def space(name: str) -> Iterator[str]:
+    """A network of its own, whose IPv6 addresses work at once."""
+    ip("netns", "add", name)
     try:
-        ip("link", "add", name, "type", "veth", "peer", "name", "end", "netns", space)
-        for where, device, address, address6 in (([], name, NEAR, NEAR6), (["-n", space], "end", FAR, FAR6)):
-            ip(*where, "addr", "add", f"{address}/24", "dev", device)
-            ip(*where, "addr", "add", f"{address6}/64", "dev", device, "nodad")
-            ip(*where, "link", "set", device, "up")
-        ip("-n", space, "link", "set", "lo", "up")
-        ip("-n", space, "addr", "add", f"{ELSEWHERE}/32", "dev", "lo")
-        ip("-n", space, "addr", "add", f"{ELSEWHERE6}/128", "dev", "lo")
+        ip("-n", name, "link", "set", "lo", "up")
+        with within(name):
+            Path("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
         yield name
     finally:
-        for remains in (["netns", "delete", space], ["link", "delete", name]):  # a test may have taken them away
-            subprocess.run(["ip", *remains], check=False, capture_output=True)
+        subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)  # a test may have done it
+
+
+@contextmanager
+def wire(name: str = "wan0") -> Iterator[str]:
+    """Gives the near end's name; the far end holds FAR and, behind it, ELSEWHERE."""
+    with space(far(name)) as there:
+        try:
+            ip("link", "add", name, "type", "veth", "peer", "name", "end", "netns", there)
+            for where, device, address, address6 in (([], name, NEAR, NEAR6), (["-n", there], "end", FAR, FAR6)):
+                ip(*where, "addr", "add", f"{address}/24", "dev", device)
+                ip(*where, "addr", "add", f"{address6}/64", "dev", device, "nodad")
+                ip(*where, "link", "set", device, "up")
+            ip("-n", there, "addr", "add", f"{ELSEWHERE}/32", "dev", "lo")
+            ip("-n", there, "addr", "add", f"{ELSEWHERE6}/128", "dev", "lo")
+            yield name
+        finally:
+            subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)  # likewise
