@@ -21,6 +21,7 @@ SHORTEST_EXCESS_S = 0.02  # equal lengths do not mean that the next one cannot b
 
 FIRST_TIMEOUT_S = 1.0  # RFC 6298 2.1, until an RTT is known
 LONGEST_TIMEOUT_S = 3.0  # an LTE tail of ten seconds must not make the detector blind
+DEVIATIONS = 6  # RFC 6298 has four; with the usual one-sided jitter one answer in fifty then comes after its time
 SLACK_S = 0.02  # a board's own scheduling; a link without variation would else be doubted for it
 BASE_DOUBLES_IN_S = 6 * HOUR_S  # an evening's congestion must not become what is usual; a new route must, within a day
 BASE_LEARNS_FROM = 25  # answers, before which the smoothed RTT stands for the usual one
@@ -131,7 +132,7 @@ class Trip(msgspec.Struct):
         """How long an answer may take before it is missed."""
         if self.smoothed_s is None:
             return FIRST_TIMEOUT_S
-        return min(self.smoothed_s + max(4 * self.deviation_s, SLACK_S), LONGEST_TIMEOUT_S)
+        return min(self.smoothed_s + max(DEVIATIONS * self.deviation_s, SLACK_S), LONGEST_TIMEOUT_S)
 
     def learn(self, rtt_s: float, since_s: float) -> None:
         """`since_s`: time since the last one. What came after its time counts as twice that time and no more, so that

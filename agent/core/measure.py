@@ -153,14 +153,13 @@ class Echoes:
         echo.settled = True
         self._counts.lost += echo.lost
 
-    def pass_over(self, times: int, now: float) -> None:
-        """As so many echoes that were answered as usual, the newest one now; nothing may be on its way."""
-        assert not self._waiting
+    def pass_over(self, times: int, sent_at: float, heard_at: float) -> None:
+        """As so many echoes that were answered as usual; none may be unanswered, none unsettled."""
+        assert not self._waiting and not self._unsettled
         self.seq += times
         self._counts.sent += times
-        self.sent_at = self.heard_at = now
+        self.sent_at, self.heard_at = sent_at, heard_at
         self._echoes.clear()
-        self._unsettled.clear()
 
     def timeout_s(self, echo: Echo) -> float:
         known = self.trip(echo.target).timeout_s

@@ -208,7 +208,7 @@ class Watch:
         if self.health is Health.UP and self.role is Role.CARRYING:
             self.known.history.silences.watched_s += now - self._passed_at
         self._passed_at = now
-        if now >= self._tuned_at + HOUR_S:
+        if now >= self.tune_at:
             self.known.history.fade(now - self._tuned_at)
             self._tuned_at = now
             self.judge.retune()
@@ -232,7 +232,30 @@ class Watch:
             yield Fact("BUDGET_SPENT", self.uplink.name, evidence=evidence)
         self._refusal_told = self._refused
 
+    def pass_over(self, times: int) -> float:
+        """As so many echoes at the pace of now, each answered as usual; what a simulation of months skips over.
+
+        Nothing may be on its way. Returns the moment of the last answer.
+        """
+        spacing_s = self._spacing(self._beat_at)[1]
+        self._beat_at += times * spacing_s
+        answered_at = self._beat_at + (self.usual_rtt_ms or 0) / 1e3
+        self.budget.charge(times * next(iter(self._bytes.values())))
+        self.echoes.pass_over(times, self._beat_at, answered_at)
+        self.judge.pass_over(times)
+        self._pass_time(answered_at)
+        return answered_at
+
     # what others ask
+
+    @property
+    def tune_at(self) -> float:
+        """When the limits follow the history next."""
+        return self._tuned_at + HOUR_S
+
+    def spacing_s(self, now: float) -> float:
+        """How far apart its echoes are now."""
+        return self._spacing(now)[1]
 
     def wake_at(self, now: float) -> float:
         moments = [self._beat_at + self._spacing(now)[1]]
