@@ -82,9 +82,9 @@ def _head() -> list[str]:
 
 
 def _row(rule: Rule, weather: Weather, cell: Cell) -> list[str]:
-    delays = [_quantiles(cell.delays[loss]) for loss in FAILURES]
+    delays = [_quantiles(cell.delays[loss]) or "in alarm" for loss in FAILURES]
     cost = f"{cell.watched.megabytes_per_30_d:.0f}"
-    return [weather.name, rule.name, _between(cell.watched), *delays, _quantiles(cell.clears), cost]
+    return [weather.name, rule.name, _between(cell.watched), *delays, _quantiles(cell.clears) or "no alarm", cost]
 
 
 def _between(watched: Watched) -> str:
@@ -104,9 +104,9 @@ def _duration(seconds: float) -> str:
 
 
 def _quantiles(found_s: list[float | None]) -> str:
-    """p50 / p95 by nearest rank."""
+    """p50 / p95 by nearest rank; nothing of nothing."""
     if not found_s:
-        return "no trial"
+        return ""
     ranked_s = sorted(math.inf if each is None else each for each in found_s)
     p50_s, p95_s = (ranked_s[math.ceil(share * len(ranked_s)) - 1] for share in (0.5, 0.95))
     if p50_s == math.inf:
@@ -119,7 +119,7 @@ def _footer(arguments: argparse.Namespace, cells: int, wall_s: float) -> str:
     return (
         f"Simulated, {arguments.days} link-days and {arguments.trials} failures of each kind a row. Seconds are p50 / "
         f"p95; “—”: more than half were not found within {measure.WITHIN_S:.0f} s. Loss is added to the weather's own. "
-        f"A failure that meets a rule already in alarm is drawn again; “no trial”: it always was. Clears: after a "
+        f"A failure that meets a rule already in alarm is drawn again; “in alarm”: it always was. Clears: after a "
         f"blackhole of 60 s ({longer}), where the rule was in alarm at its end. MB: IP bytes both ways.\n"
         f"{wall_s:.0f} s with {arguments.jobs} processes: {1000 * wall_s / (cells * arguments.days):.0f} ms for each "
         f"link-day, trials included."

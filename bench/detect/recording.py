@@ -61,7 +61,7 @@ def _capacity(path: Path, rows: list[tuple[int, str]]) -> Weather:
         raise ValueError(f"{path}: lasts less than one second")
     paused = np.flatnonzero(np.diff(at_s) > STALL_S)
     stalls = np.column_stack([at_s[paused], at_s[paused + 1]])
-    source = f"capacity trace of {at_s[-1]:.0f} s, {len(stalls)} pauses, the longest {_longest_s(stalls):.1f} s"
+    source = f"capacity trace of {at_s[-1]:.0f} s, pauses: {len(stalls)}, the longest {_longest_s(stalls):.1f} s"
     return Weather(path.name, "lte", 0.06, 0.015, 0.0, source, stalls=Repeated(stalls, float(at_s[-1])))
 
 
@@ -93,7 +93,7 @@ def _pings(path: Path, rows: list[tuple[int, str]]) -> Weather:
         base_s,
         jitter_s,
         alone / len(at_s),
-        f"{len(at_s)} pings of {period_s:.0f} s, {len(outages)} outages, {len(stalls)} stalls",
+        f"{len(at_s)} pings in {period_s:.0f} s, outages: {len(outages)}, stalls: {len(stalls)}",
         outages=Repeated(outages, period_s),
         stalls=Repeated(stalls, period_s),
     )
