@@ -88,7 +88,9 @@ class Dpinger:
         came = np.isfinite(rtt_s)
         total_us = _counted(checks_s, back_s[came], gone_s[came], np.floor(1e6 * rtt_s[came]))
         percent = 100 * lost // np.maximum(1, answered + lost)
-        return (percent > LOSS_LIMIT) | (total_us // np.maximum(1, answered) > LATENCY_LIMIT_US)
+        mean_us = total_us // np.maximum(1, answered)
+        is_bad: np.ndarray = (percent > LOSS_LIMIT) | (mean_us > LATENCY_LIMIT_US)
+        return is_bad
 
 
 def _counted(

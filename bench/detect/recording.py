@@ -12,7 +12,7 @@ STALL_S = 0.25  # Mahimahi's slowest traces pause this long between two packets 
 FEWEST_PINGS = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity, so that a link with it can be a key
 class Repeated:
     """Intervals (n, 2) within a period, again in each period."""
 

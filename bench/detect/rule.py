@@ -27,17 +27,32 @@ class Seen:
 
 
 class Rule(Protocol):
-    name: str
-    source: str  # where the rule's figures come from
-    warm_s: float  # how long it watches a link before a trial's failure may come
-    repaired_after_s: float  # how long the blackhole lasts whose clearing is timed: longer than it takes to alarm
+    """Its four values are plain fields of a frozen dataclass; rules are sent to other processes, so they pickle."""
 
-    def watch(self, link: Link, days: Iterable[Day], seed: int) -> Iterator[Seen]:
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source(self) -> str:
+        """Where the rule's figures come from."""
+        ...
+
+    @property
+    def warm_s(self) -> float:
+        """How long it watches a link before a trial's failure may come."""
+        ...
+
+    @property
+    def repaired_after_s(self) -> float:
+        """How long the blackhole lasts whose clearing is timed: longer than the rule takes to find it."""
+        ...
+
+    def watch(self, link: Link, /, days: Iterable[Day], seed: int) -> Iterator[Seen]:
         """One Seen for each Day, in order. The rule begins good, with a clean past; all chance comes from the seed.
 
         Days follow each other without a gap, so what the rule knows at midnight it knows in the morning. A change may
         be dated a little after the day's end (a packet sent before it timed out), never before the change before it.
-        Of the link only kind and role may be used: `link.weather.kind`, `link.weather.role`. Only the optimum, which
-        is an oracle, may look at `day.failure`, `day.loss` and the intervals.
+        A rule may know the link's kind and role (`link.weather.kind`, `.role`) and nothing else of its weather. It may
+        look at a day's law to step over what cannot matter, never to judge; only the optimum is an oracle.
         """
         ...

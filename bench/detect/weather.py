@@ -154,8 +154,15 @@ class Link:
         chance = random.Random(f"{self.seed} {self.weather.name} {number}")
         start_s = day.start_s + chance.uniform(0, DAY_S - warm_s - 60 - lasts_s)
         at_s = start_s + warm_s + chance.uniform(0, 60)  # any phase of any rule's rounds, which take at most 26 s
-        failure = Failure(at_s, loss, at_s + until_s)
-        return replace(day, start_s=start_s, seconds=at_s + lasts_s - start_s, failure=failure)
+        stop_s = at_s + lasts_s
+        return replace(
+            day,
+            start_s=start_s,
+            seconds=stop_s - start_s,
+            outages=_touching(day.outages, start_s, stop_s),
+            stalls=_touching(day.stalls, start_s, stop_s),
+            failure=Failure(at_s, loss, at_s + until_s),
+        )
 
 
 def gilbert(chance: np.random.Generator, start_s: float, stop_s: float, *, burst: float, share: float) -> np.ndarray:
@@ -188,8 +195,13 @@ def now_and_then(
 
 def within(intervals: np.ndarray, start_s: float, stop_s: float) -> np.ndarray:
     """The part of sorted intervals that lies in this span."""
-    cut = np.clip(intervals, start_s, stop_s)
+    cut: np.ndarray = np.clip(intervals, start_s, stop_s)
     return cut[cut[:, 0] < cut[:, 1]]
+
+
+def _touching(intervals: np.ndarray, start_s: float, stop_s: float) -> np.ndarray:
+    """The intervals that have a part in this span, uncut: what is held at its end is released when it really was."""
+    return intervals[(intervals[:, 0] < stop_s) & (intervals[:, 1] > start_s)]
 
 
 FIBRE_JITTER_S = 0.0005  # a GPON cycle is 125 us; a few of them

@@ -57,7 +57,7 @@ def test_what_is_found_after_ten_minutes_is_not_found() -> None:
 def test_a_rule_already_in_alarm_has_found_nothing() -> None:
     assert list(measure.delays(Scripted(lies_s=((0, True),)), CLEAN, 0.3, 5)) == []
     some = list(measure.delays(Scripted(lies_s=((0, True), (150, False))), CLEAN, 0.3, 20))
-    assert 5 < len(some) <= 20  # half of the failures come before 150 s; others are drawn
+    assert 14 < len(some) <= 20  # half of the failures come before 150 s; others are drawn
     assert some == pytest.approx([7] * len(some))
 
 

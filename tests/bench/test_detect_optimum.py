@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.detect import optimum
+from bench.detect import measure, optimum
 from bench.detect.optimum import BASE, BETWEEN, Cusum, Optimum, best, run_length
-from tests.bench.made import changes, made_day
+from tests.bench.made import CLEAN, changes, made_day
 
 PROBES = {1.0: 4, 0.5: 9.2, 0.3: 17.6, 0.2: 30.4, 0.1: 83.0}  # notes/failover.md 7.2
 
@@ -57,3 +57,9 @@ def test_untold_it_alarms_at_the_fifth_loss_in_a_row_and_is_good_again_after_33_
     assert 1000 + 4 * 0.5 + 1 <= raised.at_s <= 1000 + 4.5 * 0.5 + 1.5
     assert 1010 + 32 * 0.5 <= cleared.at_s <= 1010 + 33.5 * 0.5
     assert changes(Optimum(), made_day(outages=[(1000, 1001.9)], seconds=2000)) == []
+
+
+def test_on_a_link_it_takes_the_probes_that_theory_says_and_the_timeout() -> None:
+    found_s = [each for each in measure.delays(Optimum(), CLEAN, 0.2, 1500) if each is not None]
+    probes = run_length(best(BASE, 0.2, BETWEEN), 0.2)
+    assert np.mean(found_s) == pytest.approx(0.25 + 0.5 * (probes - 1) + 1, abs=0.6)

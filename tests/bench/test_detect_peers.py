@@ -131,6 +131,12 @@ def test_an_outage_over_midnight_is_one_alarm() -> None:
         assert [each.is_alarm for each in changes(rule, before, after)] == [True, False]
 
 
+def test_a_silence_of_bfd_goes_on_over_midnight() -> None:
+    before = made_day(outages=[(DAY_S - 0.6, DAY_S)])
+    after = made_day(outages=[(DAY_S, DAY_S + 0.6)], start_s=DAY_S, seconds=100)
+    assert [each.is_alarm for each in changes(Bfd(), before, after)] == [True, False]
+
+
 @pytest.mark.parametrize(("misses", "spacing_s"), [(3, 1.0), (2, 0.2)])
 def test_so_many_in_a_row_come_as_seldom_as_the_formula_says(misses: int, spacing_s: float) -> None:
     loss = 0.2

@@ -47,6 +47,7 @@ def test_pings_give_base_jitter_loss_outages_and_stalls(tmp_path: Path) -> None:
     weather = recording.read(written(tmp_path, pings(rtts_ms)))
     day = Link(weather).day(0)
     assert day.outages[:2].tolist() == [[500, 503], [2500, 2503]]
+    assert len(day.stalls) == 43  # the two are one, again each 2000 s
     assert day.stalls[0].tolist() == pytest.approx([700, 705], abs=0.02)
     assert weather.loss == pytest.approx(2 / 2000)
     assert (weather.rtt_s, weather.jitter_s) == (pytest.approx(0.06, abs=0.003), pytest.approx(0.015, rel=0.1))
