@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from agent.core.decide import Phase
 from agent.core.events import (
     Effect,
     Event,
@@ -17,6 +18,8 @@ from agent.core.events import (
     Noticed,
     OverrideAsked,
     OverrideEnded,
+    PhaseSet,
+    Remember,
     SendEchoes,
     SetRoutes,
     ShowState,
@@ -26,17 +29,18 @@ from agent.core.events import (
 from agent.core.failover import Failover
 from agent.core.report import Numbering
 from agent.core.station import Station
-from agent.edge import clock, control, systemd
+from agent.edge import clock, control, memory, systemd
 from agent.edge.broker import Courier
 from agent.edge.icmp import Prober
 from agent.edge.kernel import Kernel
 from agent.edge.spool import Spool
+from agent.edge.traffic import Traffic
 from wire.messages import Fact, Record, Stamp, Summary
 
 log = logging.getLogger(__name__)
 
 WAITING_AT_MOST = 10_000  # events; at ten a second nobody falls that far behind and lives
-OVERRIDE_AT_MOST_S = 365 * 86_400
+CHOICE_AT_MOST_S = 365 * 86_400
 
 
 class Daemon:
@@ -49,11 +53,14 @@ class Daemon:
         self._station = station
         self._spool = Spool(state_dir / "spool.sqlite3")
         self._numbering = Numbering(self._spool.epoch, self._spool.last_seq, os.urandom(6).hex(), now)
-        self._core = Failover(station, now)
+        known, self._memory_set_aside = memory.read(state_dir / "memory.json")
+        self._memory = memory.Writer(state_dir / "memory.json")
+        self._core = Failover(station, now, known)
         self._waiting: deque[Event] = deque()
         self._something = asyncio.Event()
         self._prober = Prober(station, self.emit)
         self._kernel = Kernel(station, self.emit)
+        self._traffic = Traffic(station, self.emit)
         self._courier = Courier(station, self._spool, version, self._stamp)
         self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
         self._notify = systemd.Notify()
@@ -78,12 +85,14 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             server = await control.serve(Path(self._station.state_dir), self._answer)
             self._courier.start()
-            kernel = tasks.create_task(self._kernel.run())
+            lasting = [tasks.create_task(each.run()) for each in (self._kernel, self._traffic)]
             self._notify.ready()
             await self._think()
             server.close()
-            kernel.cancel()
+            for task in lasting:
+                task.cancel()
         self._prober.close()
+        self._traffic.close()
         self._card.shutdown()
         self._courier.stop()
         self._spool.close()
@@ -135,6 +144,9 @@ class Daemon:
                     self._courier.move()
             case Summary():
                 self._keep(self._numbering.record(effect, self._stamp(now)))
+            case Remember(learnt):
+                if self._memory.hold(learnt):
+                    self._card.submit(self._memory.write).add_done_callback(self._note_failure)
 
     def _keep(self, record: Record) -> None:
         self._card.submit(self._put, record, asyncio.get_running_loop()).add_done_callback(self._note_failure)
@@ -147,9 +159,9 @@ class Daemon:
             evidence: dict[str, float | str | None] = {"first_seq": dropped.first, "last_seq": dropped.last}
             loop.call_soon_threadsafe(self.emit, Noticed("RECORDS_DROPPED", evidence))
 
-    def _note_failure(self, put: Future[None]) -> None:
+    def _note_failure(self, written: Future[None]) -> None:
         """A fault of ours in the card's thread is not swallowed: the loop ends with it."""
-        self._fault = self._fault or put.exception()
+        self._fault = self._fault or written.exception()
 
     def _stamp(self, now: float | None = None) -> Stamp:
         return self._numbering.stamp(time.monotonic() if now is None else now, *clock.wall())
@@ -170,6 +182,8 @@ class Daemon:
         self.emit(Noticed("AGENT_STARTED", {"boot": self._numbering.boot}))
         if self._spool.set_aside is not None:
             self.emit(Noticed("SPOOL_RESET", {"set_aside": str(self._spool.set_aside)}))
+        if self._memory_set_aside is not None:
+            self.emit(Noticed("MEMORY_RESET", {"set_aside": str(self._memory_set_aside)}))
 
     def _stop(self) -> None:
         if not self._stopping:
@@ -178,7 +192,7 @@ class Daemon:
             self._stopping = True
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What `status`, `move` and `auto` ask."""
+        """What `status`, `move`, `auto` and `phase` ask."""
         match request:
             case {"do": "status"}:
                 return self._status()
@@ -186,24 +200,39 @@ class Daemon:
                 if self._station.uplink(name) is None:
                     known = ", ".join(uplink.name for uplink in self._station.uplinks)
                     return {"error": f"there is no uplink {name}; there are {known}"}
-                if for_s is not None and not 0 < for_s <= OVERRIDE_AT_MOST_S:
-                    return {"error": f"a choice lasts above 0 and at most {OVERRIDE_AT_MOST_S} seconds, or until auto"}
-                self.emit(OverrideAsked(name, for_s))
-                return {"done": True}
+                if not _lasts(for_s):
+                    return {"error": f"a choice lasts above 0 and at most {CHOICE_AT_MOST_S} seconds, or until auto"}
+                return self._hand_in(OverrideAsked(name, for_s))
             case {"do": "auto"}:
-                self.emit(OverrideEnded())
-                return {"done": True}
+                return self._hand_in(OverrideEnded())
+            case {"do": "phase", "phase": str(name), "for_s": float() | int() | None as for_s}:
+                if name not in list(Phase):
+                    return {"error": f"there is no phase {name}; there are {', '.join(Phase)}"}
+                if name == Phase.NORMAL and for_s is not None:
+                    return {"error": "the phase normal has no end; it lasts until another begins"}
+                if not _lasts(for_s):
+                    return {"error": f"a phase lasts above 0 and at most {CHOICE_AT_MOST_S} seconds, or until normal"}
+                return self._hand_in(PhaseSet(Phase(name), for_s))
         return {"error": "the running agent does not know this request"}
+
+    def _hand_in(self, event: Event) -> dict[str, Any]:
+        self.emit(event)
+        return {"done": True}
 
     def _status(self) -> dict[str, Any]:
         state = self._core.state(time.monotonic())
         keys = ("name", "interface", "health", "since_s", "rtt_ms", "loss", "carries_traffic")
         return {
             "station": self._station.station,
+            "phase": state.phase,
             "active": {"ipv4": state.active.ipv4, "ipv6": state.active.ipv6},
             "uplinks": [{key: getattr(uplink, key) for key in keys} for uplink in state.uplinks],
             "centre": {"connected": self._courier.connected, "unsent": self._spool.unsent},
         }
+
+
+def _lasts(for_s: float | None) -> bool:
+    return for_s is None or 0 < for_s <= CHOICE_AT_MOST_S
 
 
 def _line(state: ShowState) -> str:

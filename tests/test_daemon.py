@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from agent.core.events import Noticed, OverrideAsked, OverrideEnded, Stopping, Tick
+from agent.core.decide import Phase
+from agent.core.events import Noticed, OverrideAsked, OverrideEnded, PhaseSet, Remember, Stopping, Tick
+from agent.core.memory import Memory
 from agent.core.station import Centre, Kind, Station, Uplink
 from agent.daemon import WAITING_AT_MOST, Daemon, _line, _sentence
+from agent.edge import memory
 from wire.messages import Active, Fact, Health, UplinkState
 
 
@@ -93,6 +96,16 @@ def test_what_waits_is_bounded(tmp_path: Path, caplog: pytest.LogCaptureFixture)
         ('{"do": "move", "uplink": "lte", "for_s": Infinity}', None),
         ('{"do": "move", "uplink": "lte", "for_s": 1' + "0" * 400 + "}", None),
         ('{"do": "auto"}', OverrideEnded()),
+        ('{"do": "phase", "phase": "count", "for_s": null}', PhaseSet(Phase.COUNT, None)),
+        ('{"do": "phase", "phase": "upload", "for_s": 21600}', PhaseSet(Phase.UPLOAD, 21600)),
+        ('{"do": "phase", "phase": "normal", "for_s": null}', PhaseSet(Phase.NORMAL, None)),
+        ('{"do": "phase", "phase": "normal", "for_s": 60}', None),
+        ('{"do": "phase", "phase": "count"}', None),
+        ('{"do": "phase", "phase": "count", "for_s": 0}', None),
+        ('{"do": "phase", "phase": "count", "for_s": NaN}', None),
+        ('{"do": "phase", "phase": "count", "for_s": 1' + "0" * 400 + "}", None),
+        ('{"do": "phase", "phase": "dinner", "for_s": null}', None),
+        ('{"do": "phase", "phase": 7, "for_s": null}', None),
         ('{"do": "dance"}', None),
         ("{}", None),
         ("[]", None),
@@ -117,6 +130,35 @@ def test_the_status_is_plain_json(tmp_path: Path) -> None:
     assert status["station"] == "6408042001143"
     assert [uplink["name"] for uplink in status["uplinks"]] == ["fibre", "lte"]
     assert status["centre"] == {"connected": False, "unsent": 0}
+    assert status["phase"] == "normal"
+
+
+def test_what_is_remembered_is_on_the_card_when_the_agent_ends_and_known_to_the_next(tmp_path: Path) -> None:
+    async def learn(daemon: Daemon) -> None:
+        for phase in ("upload", "normal", "count"):
+            daemon._apply(Remember(Memory(phase=phase)), time.monotonic())
+        daemon._card.shutdown()
+        assert daemon._fault is None
+
+    async def know(daemon: Daemon) -> Any:
+        daemon._tell_start()
+        assert [event.code for event in daemon._waiting if isinstance(event, Noticed)] == ["AGENT_STARTED"]
+        return daemon._answer({"do": "status"})["phase"]
+
+    with_daemon(tmp_path, learn)
+    assert memory.read(tmp_path / "memory.json") == (Memory(phase="count"), None)
+    assert with_daemon(tmp_path, know) == "count"
+
+
+def test_a_memory_that_is_damaged_is_told_and_the_agent_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / "memory.json").write_bytes(b"\0" * 512)
+
+    async def test(daemon: Daemon) -> None:
+        daemon._tell_start()
+        told = Noticed("MEMORY_RESET", {"set_aside": str(tmp_path / "memory.json.damaged-1")})
+        assert told in daemon._waiting
+
+    with_daemon(tmp_path, test)
 
 
 def test_a_fact_is_one_readable_line() -> None:

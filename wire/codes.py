@@ -129,6 +129,14 @@ _TABLE = (
         "Replace the SD card before election day.",
     ),
     Code(
+        "MEMORY_RESET",
+        Severity.WARNING,
+        "Ingatan agen tentang jalur rusak dan disisihkan; mulai belajar dari awal",
+        "What the agent remembered of its uplinks was damaged and set aside; it learns anew",
+        "Ganti kartu SD sebelum hari pemungutan suara; sampai agen belajar lagi, gangguan kecil lebih lambat terlihat.",
+        "Replace the SD card before election day; until it has learnt again, small troubles are seen later.",
+    ),
+    Code(
         "RECORDS_DROPPED",
         Severity.WARNING,
         "Catatan tertua dibuang karena tempat penuh",

@@ -46,7 +46,7 @@ class Spool:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
-            self.set_aside = _move_aside(path)
+            self.set_aside = move_aside(path)
             self._database = _open(path)
         with self._database:
             fresh = ("epoch", secrets.token_hex(8))
@@ -159,7 +159,7 @@ def _epoch(database: sqlite3.Connection) -> str:
     return str(epoch)
 
 
-def _move_aside(path: Path) -> Path:
+def move_aside(path: Path) -> Path:
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
