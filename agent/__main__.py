@@ -1,4 +1,4 @@
-"""The commands: run, check, status, move, auto, cleanup."""
+"""The commands: run, check, status, move, auto, phase, cleanup."""
 
 import argparse
 import asyncio
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.config import DEFAULT_PATH, ConfigError, load
+from agent.core.decide import Phase
 from agent.core.station import Nat, Station
 from agent.edge import control, privileges
 
 GOOD, MISTAKE, NOT_RUNNING = 0, 2, 3
+PHASES = "while votes are counted (count) and sent (upload), traffic stays where it is unless its uplink fails"
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -104,6 +106,18 @@ def _auto(parsed: argparse.Namespace) -> int:
     return GOOD
 
 
+def _phase(parsed: argparse.Namespace) -> int:
+    if parsed.phase == Phase.NORMAL and parsed.for_s is not None:
+        raise Refusal("phase normal takes no --for: it lasts until another phase begins")
+    _ask(parsed, {"do": "phase", "phase": parsed.phase, "for_s": parsed.for_s})
+    if parsed.phase == Phase.NORMAL:
+        print("phase normal: traffic comes home by itself")
+    else:
+        until = f"for {parsed.for_s:g} s" if parsed.for_s else "until `siaga-agent phase normal`"
+        print(f"phase {parsed.phase} {until}: traffic does not come home by itself")
+    return GOOD
+
+
 def _cleanup(parsed: argparse.Namespace) -> int:
     from agent.edge.kernel import clean_up
 
@@ -128,7 +142,8 @@ def _ask(parsed: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:
 def _table(status: dict[str, Any]) -> str:
     active, centre = status["active"], status["centre"]
     lines = [
-        f"station {status['station']}  traffic: IPv4 by {active['ipv4'] or '-'}, IPv6 by {active['ipv6'] or '-'}",
+        f"station {status['station']}  phase {status['phase']}  "
+        f"traffic: IPv4 by {active['ipv4'] or '-'}, IPv6 by {active['ipv6'] or '-'}",
         f"{'uplink':<12} {'interface':<12} {'health':<8} {'for':>8} {'RTT ms':>8} {'loss':>6}  carries",
     ]
     for uplink in status["uplinks"]:
@@ -174,6 +189,9 @@ def _parser() -> argparse.ArgumentParser:
     move.add_argument("uplink", metavar="UPLINK")
     move.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="90s, 30m, 2h; default: until auto")
     command("auto", _auto, "let the agent decide again")
+    phase = command("phase", _phase, PHASES)
+    phase.add_argument("phase", choices=list(Phase), help="normal ends the others")
+    phase.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="6h; default: until normal")
     command("cleanup", _cleanup, "remove every rule, route and nft table of ours; no agent may be running")
     return parser
 

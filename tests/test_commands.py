@@ -1,16 +1,24 @@
 """The installed command, as its operator types it: exit codes, and one plain sentence for each mistake."""
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent.edge import control
+
 COMMAND = str(Path(sys.executable).with_name("siaga-agent"))
-COMMANDS = ("run", "check", "status", "move", "auto", "cleanup")
+COMMANDS = ("run", "check", "status", "move", "auto", "phase", "cleanup")
 CONFIG = """
 station: "6408042001143"
 uplinks: [{{name: fibre, interface: wan0, kind: fibre}}, {{name: lte, interface: wan1, kind: lte}}]
@@ -50,7 +58,7 @@ def test_every_command_explains_itself(command: str) -> None:
     assert "--config FILE" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [(), ("dance",), ("check", "--loud"), ("move",)])
+@pytest.mark.parametrize("arguments", [(), ("dance",), ("check", "--loud"), ("move",), ("phase",), ("phase", "dinner")])
 def test_a_command_that_is_none_is_refused(arguments: tuple[str, ...]) -> None:
     done = siaga(*arguments)
     assert done.returncode == 2
@@ -73,14 +81,19 @@ def test_each_mistake_in_a_configuration_is_one_line_and_no_traceback(config: Pa
     assert all(line.startswith(f"{config}: ") for line in lines)
 
 
-@pytest.mark.parametrize("command", [("check",), ("run",), ("status",), ("move", "lte"), ("auto",), ("cleanup",)])
+@pytest.mark.parametrize(
+    "command", [("check",), ("run",), ("status",), ("move", "lte"), ("auto",), ("phase", "count"), ("cleanup",)]
+)
 def test_without_a_configuration_every_command_says_so(command: tuple[str, ...], tmp_path: Path) -> None:
     done = siaga(*command, "--config", tmp_path / "none.yaml")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"{tmp_path}/none.yaml: cannot be read: No such file or directory\n"
 
 
-@pytest.mark.parametrize("command", [("status",), ("status", "--json"), ("move", "lte", "--for", "30m"), ("auto",)])
+@pytest.mark.parametrize(
+    "command",
+    [("status",), ("status", "--json"), ("move", "lte", "--for", "30m"), ("auto",), ("phase", "count", "--for", "6h")],
+)
 def test_without_an_agent_there_is_one_sentence_and_code_three(command: tuple[str, ...], config: Path) -> None:
     done = siaga(*command, "--config", config)
     assert (done.returncode, done.stdout) == (3, "")
@@ -92,6 +105,63 @@ def test_a_duration_that_is_none_is_refused(duration: str, config: Path) -> None
     done = siaga("move", "lte", f"--for={duration}", "--config", config)
     assert done.returncode == 2
     assert f"{duration!r} is no duration; write 90s, 30m or 2h" in done.stderr
+
+
+def test_the_help_says_what_a_phase_is_for() -> None:
+    said = " ".join(siaga("phase", "--help").stdout.split())
+    assert (
+        "while votes are counted (count) and sent (upload), traffic stays where it is unless its uplink fails" in said
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("count", "--for", "6h"), "phase count for 21600 s: traffic does not come home by itself"),
+        (("upload",), "phase upload until `siaga-agent phase normal`: traffic does not come home by itself"),
+        (("normal",), "phase normal: traffic comes home by itself"),
+    ],
+)
+def test_a_phase_is_set_and_said(arguments: tuple[str, ...], said: str, config: Path) -> None:
+    with an_agent_that_answers({"done": True}, config.parent / "state") as heard:
+        done = siaga("phase", *arguments, "--config", config)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", said + "\n")
+    for_s = 21600.0 if "--for" in arguments else None
+    assert heard == [{"do": "phase", "phase": arguments[0], "for_s": for_s}]
+
+
+def test_the_normal_phase_has_no_end(config: Path) -> None:
+    done = siaga("phase", "normal", "--for", "6h", "--config", config)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "siaga-agent: phase normal takes no --for: it lasts until another phase begins\n"
+
+
+def test_what_the_agent_refuses_is_one_sentence_and_code_two(config: Path) -> None:
+    with an_agent_that_answers({"error": "not now"}, config.parent / "state"):
+        done = siaga("phase", "count", "--config", config)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "siaga-agent: not now\n")
+
+
+@contextmanager
+def an_agent_that_answers(answer: dict[str, Any], state_dir: Path) -> Iterator[list[dict[str, Any]]]:
+    """Its socket, served in a thread as the agent does; gives what was asked."""
+    heard: list[dict[str, Any]] = []
+    state_dir.mkdir()
+    ready, over = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with await control.serve(state_dir, lambda request: heard.append(request) or answer):
+            ready.set()
+            await asyncio.to_thread(over.wait)
+
+    with ThreadPoolExecutor(1) as serving:
+        served = serving.submit(asyncio.run, serve())
+        assert ready.wait(10)
+        try:
+            yield heard
+        finally:
+            over.set()
+        served.result()
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can give up privileges")
@@ -124,8 +194,6 @@ def test_a_state_directory_that_cannot_be_is_named(config: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to come so far")
 def test_a_second_agent_is_refused(config: Path) -> None:
-    from agent.edge import control
-
     (config.parent / "state").mkdir()
     held = control.hold(config.parent / "state")
     try:
