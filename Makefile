@@ -48,8 +48,8 @@ docs: setup ## generate docs/operating.md from wire/codes.py
 bench-lab: setup ## measure the lab itself; writes the table in docs/lab.md
 	@$(PY) -m lab enter -- $(PY) bench/lab_accuracy.py
 
-bench-failover: setup ## measure what a LAN client feels at a blackhole; writes the table in docs/failover.md
-	@$(PY) -m lab enter -- $(PY) -m bench.blackhole_gap
+bench-failover: setup ## measure how long a dead uplink cuts a LAN off, beside dpinger; writes the table in docs/failover.md
+	@$(PY) -m lab enter -- $(PY) -m bench.failover
 
 bench-cost: setup ## measure what the agent costs; writes the table in docs/architecture.md
 	@$(PY) -m lab enter -- $(PY) -m bench.daemon_cost
