@@ -54,7 +54,7 @@ def test_only_its_owner_may_read_it_and_nothing_else_is_left_beside_it(path: Pat
         b"\0" * 4096,
         b"nonsense",
         msgspec.json.encode(LEARNT)[:-3],
-        b"[" * BYTES_AT_MOST,
+        b'{"of a newer agent": ' + b"[" * 60_000,
         b'{"phase": "' + b"\xff" * 10 + b'"}',
         b'{"uplinks": 7}',
         b'{"phase": 7}',
@@ -78,6 +78,15 @@ def test_what_cannot_be_understood_is_set_aside_and_not_lost(path: Path, data: b
 def test_what_is_no_file_is_set_aside_too(path: Path) -> None:
     path.mkdir()
     assert read(path) == (None, path.with_name("memory.json.damaged-1"))
+
+
+def test_what_a_power_cut_left_half_written_is_in_nobodys_way(path: Path) -> None:
+    half = path.with_name("memory.json.new")
+    half.write_text('{"phase": "co')
+    half.chmod(0o644)
+    write(path, LEARNT)
+    assert read(path) == (LEARNT, None)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_an_older_version_is_read_as_far_as_it_goes(path: Path) -> None:
