@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.budget import CALM_SHARE, FREE_MB_PER_DAY, FREE_MB_PER_MONTH, MB, Budget, Caps, Spent, caps
@@ -37,6 +37,7 @@ def day(spending: Budget, begins: float, wanted_s: float) -> list[float]:
     return moments
 
 
+@settings(deadline=None)
 @given(
     asks=st.lists(st.tuples(st.floats(0, DAY_S / 2), st.integers(1, 3000)), max_size=150),
     day_bytes=st.integers(0, 10_000),
@@ -155,6 +156,13 @@ def test_what_is_left_lasts_to_the_end_of_the_month() -> None:
     assert max(pauses_s) < HOUR_S
 
 
+@pytest.mark.parametrize(("of_day", "of_month", "spacing_s"), [(0.99, 0.81, 1244), (0.81, 0.99, 3732), (0.5, 0.9, 373)])
+def test_the_scarcer_of_day_and_month_spreads_them(of_day: float, of_month: float, spacing_s: int) -> None:
+    spending = budget(1e6, 1e7)
+    spending.spent.day_bytes, spending.spent.month_bytes = int(of_day * 1e6), int(of_month * 1e7)
+    assert spending.calm_spacing_s(1.0, SIZE, 0.0) == pytest.approx(spacing_s, abs=1)
+
+
 @given(st.integers(0, 200), st.floats(0, DAY_S - 1))
 def test_a_cap_that_is_reached_or_passed_is_no_division_by_nought(over: int, at: float) -> None:
     spending = budget(day_bytes=100, month_bytes=100)
@@ -185,7 +193,8 @@ def test_what_is_configured_wins(metered: float | None) -> None:
     assert caps(uplink(metered, Spending(3, 70))) == Caps(3 * MB, 70 * MB)
     assert caps(uplink(metered, Spending(mb_per_day=3))).day_bytes == 3 * MB
     assert caps(uplink(metered, Spending(mb_per_month=2))) == Caps(2 * MB, 2 * MB)
-    assert caps(uplink(metered, Spending(0, 0))) == Caps(0, 0)
+    assert caps(uplink(metered, Spending(mb_per_day=0))).day_bytes == 0
+    assert caps(uplink(metered, Spending(mb_per_month=0))) == Caps(0, 0)
 
 
 def test_what_is_not_configured_stays_as_it_was() -> None:

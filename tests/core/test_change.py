@@ -4,7 +4,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.change import Cusum, Proof, Rates, Scores, mean_run, tuned
@@ -73,6 +73,7 @@ def test_the_mean_run_is_the_solution_of_the_chains_linear_equations(rates: Rate
         assert mean_run(rates, scores, each) == pytest.approx(solved(rates, scores, each), rel=1e-6)
 
 
+@settings(deadline=None)
 @given(
     begins=st.floats(0.005, 0.1),
     more=st.floats(0, 0.8),
@@ -139,6 +140,7 @@ def test_a_rule_for_single_losses_would_break_the_promise_of_a_month_within_the_
     assert mean_run(BURSTY, *tuned(BURSTY, 0.2, MONTH)) >= MONTH
 
 
+@settings(deadline=None)
 @given(
     rates=st.sampled_from(CHAINS),
     before=st.lists(st.booleans(), max_size=30),
@@ -163,6 +165,7 @@ def state(watched: Cusum) -> tuple[int, ...]:
     return watched.score, watched.resets, watched.bad, watched.taken, watched.began
 
 
+@settings(deadline=None)
 @given(before=st.lists(st.booleans(), max_size=40), after=st.lists(st.booleans(), max_size=60))
 def test_a_loss_that_is_taken_back_leaves_what_would_be_without_it(before: list[bool], after: list[bool]) -> None:
     watched, without = suited(INDEPENDENT, outcomes=1e15), suited(INDEPENDENT, outcomes=1e15)
@@ -195,6 +198,7 @@ def test_what_is_forgotten_already_is_not_taken_back_again() -> None:
     assert (watched.score, watched.bad) == (watched.scores.begins, 1)
 
 
+@settings(deadline=None)
 @given(
     rates=st.sampled_from(CHAINS),
     outcomes=st.lists(st.booleans(), max_size=60),
