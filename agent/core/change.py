@@ -5,7 +5,7 @@ link. Here a chain has two rates, learnt from the link: how often it goes bad, a
 does by its own nature says nothing; on a link without bursts every bad outcome counts in full.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from math import inf, log
 
@@ -35,9 +35,9 @@ class Cusum:
 
     __slots__ = ("bad", "began", "limit", "resets", "score", "scores", "taken", "worse")
 
-    def __init__(self, worse: float) -> None:
+    def __init__(self, worse: Rates) -> None:
         self.worse = worse
-        """The share of bad outcomes that it is the quickest to find."""
+        """What it is the quickest to find; where the link's own bursts are longer, they are taken for these."""
         self.scores, self.limit = Scores(1, 1, 1), 1
         self.score = self.resets = 0
         self.bad = self.taken = self.began = 0
@@ -45,9 +45,9 @@ class Cusum:
 
     def suit(self, rates: Rates, outcomes: float) -> None:
         """From now on: at most one false alarm in so many outcomes of a chain with these rates."""
-        share = self.score / self.limit
+        before = self.limit
         self.scores, self.limit = tuned(rates, self.worse, outcomes)
-        self.score = int(share * self.limit)
+        self._fall(self.score - self.score * self.limit // before)
 
     @property
     def alarmed(self) -> bool:
@@ -67,23 +67,24 @@ class Cusum:
         self.taken += times
         self._fall(times)
 
-    def take_back(self, resets: int) -> None:
+    def take_back(self, after_bad: bool, resets: int) -> None:
         """A bad outcome of then was none, unless it is forgotten already."""
         if self.resets == resets and self.score:
             self.bad -= 1
-            self._fall(self.scores.begins + 1)
+            self._fall((self.scores.goes_on if after_bad else self.scores.begins) + 1)
 
     def forget(self) -> None:
         self._fall(self.score)
 
     def _fall(self, by: int) -> None:
+        """By less than nought it rises."""
         if self.score:
             self.score = max(0, self.score - by)
             self.resets += not self.score
 
 
 @lru_cache(maxsize=64)
-def tuned(rates: Rates, worse: float, outcomes: float) -> tuple[Scores, int]:
+def tuned(rates: Rates, worse: Rates, outcomes: float) -> tuple[Scores, int]:
     """Scores against `worse`, and the lowest limit with a mean of so many outcomes to a false alarm."""
     scores = _scores(rates, worse)
     low, high = 1, 2
@@ -98,14 +99,12 @@ def tuned(rates: Rates, worse: float, outcomes: float) -> tuple[Scores, int]:
     return scores, low
 
 
-def _scores(rates: Rates, worse: float) -> Scores:
-    unit = log((1 - rates.begins) / (1 - worse))
-    stays = max(rates.goes_on, worse)
-    return Scores(
-        begins=max(1, round(log(worse / rates.begins) / unit)),
-        goes_on=round(log(stays / rates.goes_on) / unit),
-        ends=round(log((1 - rates.goes_on) / (1 - stays)) / unit),
-    )
+def _scores(rates: Rates, worse: Rates) -> Scores:
+    unit = log((1 - rates.begins) / (1 - worse.begins))
+    begins = max(1, round(log(worse.begins / rates.begins) / unit))
+    stays = max(rates.goes_on, worse.goes_on)
+    ends = round(log((1 - rates.goes_on) / (1 - stays)) / unit)
+    return Scores(begins, round(log(stays / rates.goes_on) / unit), min(ends, begins))
 
 
 def mean_run(rates: Rates, scores: Scores, limit: int) -> float:
@@ -114,6 +113,7 @@ def mean_run(rates: Rates, scores: Scores, limit: int) -> float:
     Let G(s) and B(s) be that mean at score s after a good and a bad outcome:
     G(s) = 1 + p B(s + begins) + (1 - p) G(s - 1),  B(s) = 1 + q B(s + goes_on) + (1 - q) G(s - ends).
     With G(limit - 1) unknown the first gives G downward, each as slope * unknown + offset; G(-1) = G(0) solves it.
+    For ends <= begins only: B is then known when it is asked for.
     """
     p, q = rates.begins, rates.goes_on
     good: list[tuple[float, float]] = [(0.0, 0.0)] * limit
@@ -146,19 +146,36 @@ def _after_bad(
 
 @dataclass(slots=True)
 class Proof:
-    """Wald's sequential test (1945) between good and bad: of all tests as sure, the one with the fewest outcomes."""
+    """Wald's sequential test (1945) between good and bad: of all tests as sure, the one with the fewest outcomes.
+
+    A link that is known for its bursts would be bad in bursts too: few of them, and long good stretches between.
+    """
 
     good: float
     bad: float
     sure: float
     """The odds at which it ends: a bad link passes once in so many tries."""
+    goes_on: float = 0.0
+    """How often a bad outcome is followed by another one, on this link."""
     passed: bool = False
     failed: int = 0
     """How often it has ended with: bad."""
-    _ratio: float = field(default=0.0)
+    begun: bool = False
+    """There was a good outcome since it began, or began anew."""
+    _ratio: float = 0.0
+    _after_bad: bool = False
 
     def take(self, bad: bool) -> None:
-        self._ratio += log(self.bad / self.good) if bad else log((1 - self.bad) / (1 - self.good))
+        goes_on = max(self.goes_on, self.bad)
+        begins = self.bad * (1 - goes_on) / (1 - self.bad)
+        if not bad:
+            self._ratio += log((1 - begins) / (1 - self.good))
+        elif not self._after_bad:
+            self._ratio += log(max(begins / self.good, 1 / (1 - self.bad)))
+        elif goes_on == self.bad:
+            self._ratio += log(self.bad / self.good)
+        self._after_bad = bad
+        self.begun = self.begun or not bad
         if self._ratio >= log(self.sure):
-            self._ratio, self.failed = 0.0, self.failed + 1
+            self._ratio, self.failed, self.begun = 0.0, self.failed + 1, False
         self.passed = -self._ratio >= log(self.sure)

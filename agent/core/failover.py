@@ -87,6 +87,7 @@ class Failover:
         self._phase = Phase(known.phase) if known.phase in list(Phase) else Phase.NORMAL
         self._phase_until = None if known.phase_left_s is None else now + known.phase_left_s
         self._wish: Wish | None = None
+        self._wished_for: tuple[tuple[Link, ...], Active] | None = None
         self._now = now
         self._seen = False
         self._all_dead = False
@@ -164,6 +165,8 @@ class Failover:
 
     def _measure(self, now: float) -> Iterator[SendEchoes]:
         """A doubt of the uplink that carries traffic wakes the next one at the same moment."""
+        if not self._seen:
+            return
         self._wake(now)
         for name, watched in self._watched.items():
             if (ask := watched.watch.ask(now)) is not None:
@@ -257,8 +260,11 @@ class Failover:
     def _route(self) -> list[Effect]:
         if not self._seen:
             return []
-        links = tuple(watched.link for watched in self._watched.values())
-        wanted = wish(self.station, links, self._active_now())
+        reasons = tuple(watched.link for watched in self._watched.values()), self._active_now()
+        if reasons == self._wished_for:
+            return []
+        self._wished_for = reasons
+        wanted = wish(self.station, *reasons)
         if wanted == self._wish:
             return []
         self._wish = wanted

@@ -4,7 +4,7 @@ It learns from what the uplink came through, never from an outage: Watch decides
 """
 
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import sqrt
 
 import msgspec
 
@@ -13,10 +13,12 @@ from agent.core.station import Kind
 
 HOUR_S, DAY_S = 3600, 86_400
 MONTH_S = 30 * DAY_S
-HALF_LIFE_S = 7 * DAY_S  # an uplink's weather of last month is not today's
+HALF_LIFE_S = 14 * DAY_S  # an uplink's weather of last month is not today's
 
 EDGES_S = (0.0, *(0.05 * 1.15**n for n in range(46)))  # of the bins of silences, up to 27 s: past every ceiling
-TOP = 20  # the longest silences tell the tail: of fewer chance speaks, more are not the tail
+LAST_EDGE_S = 0.05 * 1.15**46
+TOP = 40  # the longest silences tell the tail: of fewer chance speaks, more are not the tail
+PRIOR = 20  # silences in a day
 SHORTEST_EXCESS_S = 0.02  # equal lengths do not mean that the next one cannot be longer
 
 FIRST_TIMEOUT_S = 1.0  # RFC 6298 2.1, until an RTT is known
@@ -29,7 +31,7 @@ BASE_LEARNS_FROM = 25  # answers, before which the smoothed RTT stands for the u
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What a kind of link is taken for until it has a history; it weighs as much as TOP silences and 100 losses."""
+    """What a kind of link is taken for until it has a history; it weighs as much as PRIOR silences and 100 losses."""
 
     silence_s: float
     goes_on: float = 0.5  # half of all losses are followed by another one: a bursty link, to be careful
@@ -37,9 +39,9 @@ class Usual:
 
 USUAL = {
     Kind.FIBRE: Usual(silence_s=0.1),
-    Kind.LTE: Usual(silence_s=0.2),  # hand-over between cells
-    Kind.LEO: Usual(silence_s=0.2),  # hand-over between satellites
-    Kind.GEO: Usual(silence_s=0.3),  # a lost echo is noticed by the next answer, 0.3 s later
+    Kind.LTE: Usual(silence_s=0.15),  # hand-over between cells
+    Kind.LEO: Usual(silence_s=0.15),  # hand-over between satellites
+    Kind.GEO: Usual(silence_s=0.25),  # a lost echo is noticed by the next answer, 0.3 s later
 }
 
 
@@ -57,13 +59,11 @@ class Silences(msgspec.Struct):
 
     def length_s(self, per_month: float, usual: Usual) -> float:
         """The length that silences reach so many times in 30 days."""
-        tail = self._tail(usual)
-        return tail.from_s + tail.excess_s * max(0.0, log(tail.per_month / per_month))
+        return self._tail(usual).length_s(per_month)
 
     def per_month(self, length_s: float, usual: Usual) -> float:
         """How many silences of at least this length are to be expected in 30 days."""
-        tail = self._tail(usual)
-        return tail.per_month * exp(-max(0.0, length_s - tail.from_s) / tail.excess_s)
+        return self._tail(usual).per_month_past(length_s)
 
     def fade(self, share: float) -> None:
         self.watched_s *= share
@@ -71,22 +71,41 @@ class Silences(msgspec.Struct):
         self.sums_s = [sum_s * share for sum_s in self.sums_s]
 
     def _tail(self, usual: Usual) -> "_Tail":
-        """Exponential beyond the highest threshold that TOP silences have passed (Pickands 1975, shape nought)."""
+        """Beyond the highest threshold that TOP silences have passed; before there are so many, beyond nought."""
         count = sum_s = 0.0
-        for place in reversed(range(len(EDGES_S))):
-            count, sum_s = count + self.counts[place], sum_s + self.sums_s[place]
-            if count >= TOP:
-                excess_s = max(SHORTEST_EXCESS_S, sum_s / count - EDGES_S[place])
-                return _Tail(EDGES_S[place], excess_s, count / max(self.watched_s, HOUR_S) * MONTH_S)
-        excess_s = (TOP * usual.silence_s + sum_s) / (TOP + count)
-        return _Tail(0.0, excess_s, (TOP + count) / (DAY_S + self.watched_s) * MONTH_S)
+        upper_s = LAST_EDGE_S
+        for edge_s, here, here_s in zip(reversed(EDGES_S), reversed(self.counts), reversed(self.sums_s), strict=True):
+            if count + here >= TOP:
+                share = (TOP - count) / here  # a bin may hold thousands: only its longest belong to the tail
+                from_s = upper_s - (upper_s - edge_s) * share
+                sum_s += (TOP - count) * max(from_s + upper_s, 2 * here_s / here) / 2
+                excess_s = max(TOP * SHORTEST_EXCESS_S, sum_s - TOP * from_s)
+                return _Tail(from_s, TOP, excess_s, TOP / max(self.watched_s, HOUR_S) * MONTH_S)
+            count, sum_s, upper_s = count + here, sum_s + here_s, edge_s
+        count += PRIOR
+        return _Tail(0.0, count, PRIOR * usual.silence_s + sum_s, count / (DAY_S + self.watched_s) * MONTH_S)
 
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
+    """Exponential excesses over a threshold (Pickands 1975), of a mean that is known from `count` of them only.
+
+    What is to be expected of the next ones is then a Lomax law: a few long silences promise longer ones.
+    """
+
     from_s: float
+    count: float
     excess_s: float
+    """Of all together."""
     per_month: float
+
+    def length_s(self, per_month: float) -> float:
+        rarer: float = max(1.0, self.per_month / per_month) ** (1 / self.count)
+        return self.from_s + self.excess_s * (rarer - 1)
+
+    def per_month_past(self, length_s: float) -> float:
+        further: float = 1 + max(0.0, length_s - self.from_s) / self.excess_s
+        return self.per_month / float(further**self.count)
 
 
 class Outcomes(msgspec.Struct):
@@ -113,6 +132,10 @@ class Outcomes(msgspec.Struct):
         goes_on = (100 * usual.goes_on + self.goes_on) / tries
         goes_on += sqrt(goes_on * (1 - goes_on) / tries)
         return Rates(round(begins, 4), round(min(max(goes_on, begins), 0.95), 2))
+
+    def known_to_go_on(self) -> float:
+        """As seen, without any prior; a burst is taken for five long at most, or a proof would take minutes."""
+        return min(self.goes_on / self.after_bad, 0.8) if self.after_bad >= 20 else 0.0
 
     def fade(self, share: float) -> None:
         self.after_good, self.begins = self.after_good * share, self.begins * share

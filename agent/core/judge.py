@@ -6,20 +6,21 @@ argument, and nothing here knows which uplink carries traffic.
 
 from dataclasses import dataclass
 
-from agent.core.change import Cusum, Proof
+from agent.core.change import Cusum, Proof, Rates
 from agent.core.history import DAY_S, MONTH_S, USUAL, History
 from agent.core.measure import Echo, Silence
 from agent.core.station import Kind
 from wire.messages import Evidence, Health
 
 BASE_LOSS, GOT_USED_TO_LOSS = 0.01, 0.05  # a healthy link may lose one in a hundred; nobody gets used to one in ten
-LOSS_FAST, LOSS_SLOW = 0.20, 0.10  # a form of many small requests becomes too slow to fill in; a call breaks up
+BAD_LOSS = 0.20  # a form of many small requests becomes too slow to fill in
+LOSS_FAST, LOSS_SLOW = Rates(BAD_LOSS, BAD_LOSS), Rates(0.10, 0.10)  # a call breaks up from one in ten
 BASE_DELAY, GOT_USED_TO_DELAY = 0.02, 0.10
-DELAY_FAST, DELAY_SLOW = 0.50, 0.30
+DELAY_FAST, DELAY_SLOW = Rates(0.50, 0.98), Rates(0.30, 0.30)  # slow and so it stays; slow again and again
 SLOWER_BY_S = 0.2  # ten round trips of a web page take two seconds more; and at least twice the usual time
-ALARM_EVERY_S = 120 * DAY_S  # each of two detectors of loss and the limit of silence: together once in 40 days
-DELAY_ALARM_EVERY_S = 300 * DAY_S
-SILENT_PER_MONTH = MONTH_S / ALARM_EVERY_S
+ALARM_EVERY_S = 150 * DAY_S  # each of two detectors of loss; all five together once in 43 days
+RARE_EVERY_S = 300 * DAY_S  # each of two detectors of delay, and the limit of silence
+SILENT_PER_MONTH = MONTH_S / RARE_EVERY_S
 PROOF_ODDS = 1000  # a bad link passes once in a thousand tries
 FIRST_ODDS = 4  # a link without history needs seven good echoes in a row, not thirty-three
 ANSWERS_AGAIN = 3  # echoes in a row; fewer may be the tail of a burst
@@ -56,6 +57,7 @@ class Verdict:
 class _Mark:
     """What must be known to take a loss back."""
 
+    after_loss: bool
     resets: tuple[int, ...]
 
 
@@ -67,7 +69,7 @@ class Judge:
         self.health = Health.UNKNOWN
         self.delayed = False
         """It is poor for its delay alone."""
-        self.proof = Proof(BASE_LOSS, LOSS_FAST, FIRST_ODDS)
+        self.proof = Proof(BASE_LOSS, BAD_LOSS, FIRST_ODDS)
         self.in_a_row = 0
         """Answered echoes since the last lost one."""
         self._losses = (Cusum(LOSS_FAST), Cusum(LOSS_SLOW))
@@ -86,12 +88,13 @@ class Judge:
     @property
     def calm(self) -> bool:
         """Nothing that was seen lately speaks against the link."""
-        return not any(each.score for each in (*self._losses, *self._delays))
+        return not self.until_calm
 
     @property
     def until_calm(self) -> int:
         """So many good outcomes in a row leave no suspicion."""
-        return max(each.score for each in (*self._losses, *self._delays))
+        (loss, slow_loss), (delay, slow_delay) = self._losses, self._delays
+        return max(loss.score, slow_loss.score, delay.score, slow_delay.score)
 
     @property
     def suspects(self) -> bool:
@@ -109,7 +112,7 @@ class Judge:
         for cusum in self._losses:
             cusum.suit(losses, ALARM_EVERY_S / self.limits.echo_every_s)
         for cusum in self._delays:
-            cusum.suit(delays, DELAY_ALARM_EVERY_S / self.limits.echo_every_s)
+            cusum.suit(delays, RARE_EVERY_S / self.limits.echo_every_s)
         self._votes.suit(self._losses[0])
         self.survived()
 
@@ -122,8 +125,11 @@ class Judge:
         return min(max(self._silence_limit_s, limits.floor_s + beat_s), limits.ceiling_s + beat_s)
 
     def settle(self, echo: Echo) -> str | None:
-        """One settled echo. Returns the target that was set aside or taken in again by it."""
-        if not echo.sent or (self.health is Health.DEAD and echo.lost and not self.in_a_row):
+        """One settled echo. Returns the target that was set aside or taken in again by it.
+
+        What an outage swallowed before the first answer says nothing of the link that comes after it.
+        """
+        if not echo.sent or (self.health is Health.DEAD and echo.lost and not self.proof.begun):
             return None
         moved = self._votes.take(echo)
         if moved is not None:
@@ -144,7 +150,7 @@ class Judge:
         """Its answer came late: late is not lost."""
         if isinstance(echo.mark, _Mark):
             for cusum, resets in zip(self._losses, echo.mark.resets, strict=True):
-                cusum.take_back(resets)
+                cusum.take_back(echo.mark.after_loss, resets)
             self._votes.take_back(echo.target)
             echo.mark = None
 
@@ -185,7 +191,7 @@ class Judge:
         for cusum in self._losses:
             cusum.take(echo.lost, self._lost, echo.seq)
         if echo.lost:
-            echo.mark = _Mark(tuple(cusum.resets for cusum in self._losses))
+            echo.mark = _Mark(self._lost, tuple(cusum.resets for cusum in self._losses))
         self._lost = echo.lost
 
     def _take_delay(self, slow: bool, number: int) -> None:
@@ -218,7 +224,7 @@ class Judge:
             "first_echo": cusum.began,
             "score": cusum.score,
             "limit": cusum.limit,
-            "per_month": round(MONTH_S / (ALARM_EVERY_S if cause == "loss" else DELAY_ALARM_EVERY_S), 3),
+            "per_month": round(MONTH_S / (ALARM_EVERY_S if cause == "loss" else RARE_EVERY_S), 3),
         }
 
     def _become(self, health: Health, evidence: Evidence, now: float) -> Verdict | None:
@@ -237,14 +243,14 @@ class Judge:
         """What one target brought up was its own."""
         for cusum in self._losses:
             cusum.forget()
-        self.proof = Proof(BASE_LOSS, LOSS_FAST, self.proof.sure)
+        self.proof = Proof(BASE_LOSS, BAD_LOSS, self.proof.sure, self.proof.goes_on)
 
     def _begin_anew(self) -> None:
         for cusum in (*self._losses, *self._delays):
             cusum.forget()
         self._lost = self._slow = False
         self._votes.forget()
-        self.proof = Proof(BASE_LOSS, LOSS_FAST, PROOF_ODDS)
+        self.proof = Proof(BASE_LOSS, BAD_LOSS, PROOF_ODDS, self.history.losses.known_to_go_on())
 
 
 def _is_slow(echo: Echo) -> bool:
@@ -255,7 +261,9 @@ def _is_slow(echo: Echo) -> bool:
 
 
 class Votes:
-    """One dead or rate-limited target is not a bad link: others must have lost echoes too, or it is set aside."""
+    """One dead or rate-limited target is not a bad link: others must have lost echoes too. It is set aside when they
+    have lost nothing that is not forgotten.
+    """
 
     def __init__(self, targets: tuple[str, ...]) -> None:
         self._scores = {target: Cusum(LOSS_FAST) for target in targets}
@@ -280,15 +288,19 @@ class Votes:
             return echo.target
         score = self._scores[echo.target]
         score.take(echo.lost, False, echo.seq)
-        if not score.alarmed or self.agree() or len(self._trusted()) == 1:
+        if (
+            not score.alarmed
+            or len(self._trusted()) == 1
+            or any(other.score for other in self._trusted() if other is not score)
+        ):
             return None
         score.forget()
-        self._returns[echo.target] = Proof(BASE_LOSS, LOSS_FAST, PROOF_ODDS)
+        self._returns[echo.target] = Proof(BASE_LOSS, BAD_LOSS, PROOF_ODDS)
         return echo.target
 
     def take_back(self, target: str) -> None:
         score = self._scores[target]
-        score.take_back(score.resets)
+        score.take_back(False, score.resets)
 
     def pass_over(self, times: int) -> None:
         for score in self._trusted():

@@ -7,6 +7,7 @@ about the path.
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 from agent.core.history import History, Trip
 from wire.messages import Health, UplinkSummary
@@ -70,20 +71,33 @@ class Echoes:
         self.sent_at: float | None = None
         self.heard_at: float | None = None
         self._counts = _Counts()
+        self._changed = False
+        """What follows has to be looked at again."""
+        self._silence: Silence | None = None
+        self._overdue_at = inf
 
     @property
     def silence(self) -> Silence | None:
         """From the first unanswered echo, or from the last sign of life after it."""
-        if not self._waiting:
-            return None
-        first = self._waiting[0]
-        return Silence(max(first.sent_at, self.heard_at or first.sent_at), first, self.seq)
+        if self._changed:
+            self._look()
+        return self._silence
 
     @property
-    def overdue_at(self) -> float | None:
-        """When the silence becomes remarkable: an answer should have come, or come again."""
-        silence = self.silence
-        return None if silence is None else silence.since + self.timeout_s(silence.first)
+    def overdue_at(self) -> float:
+        """When the silence becomes remarkable, an answer should have come, or come again; inf without a silence."""
+        if self._changed:
+            self._look()
+        return self._overdue_at
+
+    def _look(self) -> None:
+        self._changed = False
+        if not self._waiting:
+            self._silence, self._overdue_at = None, inf
+            return
+        first = self._waiting[0]
+        since = max(first.sent_at, self.heard_at or first.sent_at)
+        self._silence, self._overdue_at = Silence(since, first, self.seq), since + self.timeout_s(first)
 
     @property
     def could_send(self) -> bool:
@@ -98,7 +112,10 @@ class Echoes:
         for queue in (self._echoes, self._waiting, self._unsettled):
             queue.append(echo)
         self.sent_at = now
+        self._changed = True
         self._counts.sent += 1
+        while len(self._waiting) > 1 and self._waiting[1].sent_at < now - REMEMBERED_S:
+            del self._waiting[1]  # too old to be answered; the first still tells when the silence began
         while len(self._echoes) > WINDOW and self._echoes[0].sent_at < now - REMEMBERED_S and self._echoes[0].settled:
             self._echoes.popleft()
         return self.seq
@@ -110,6 +127,7 @@ class Echoes:
             return None
         self._learn(echo, rtt_s, now)
         echo.rtt_s, self.heard_at = rtt_s, now
+        self._changed = True
         if echo.after_idle:
             self._counts.after_idle_s.append(rtt_s)
         else:
@@ -124,10 +142,12 @@ class Echoes:
     def heard(self, now: float) -> None:
         """A sign of life that is no answer to an echo."""
         self.heard_at = now
+        self._changed = True
 
     def not_sent(self, seq: int) -> None:
         echo = self._echo(seq)
         if echo is not None and echo.sent:
+            self._counts.lost -= echo.lost  # where the path went away first
             echo.sent = False
             self._counts.sent -= 1
             self._counts.not_sent += 1
@@ -135,6 +155,7 @@ class Echoes:
     def abandon(self) -> None:
         """There is no path any more: what is on its way will not be answered."""
         self._waiting.clear()
+        self._changed = True
         while self._unsettled:
             self._count(self._unsettled.popleft())
 

@@ -1,7 +1,7 @@
 """How often an uplink is asked: seldom when all is well, densely on the first doubt."""
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 from agent.core.station import Kind
 
@@ -12,7 +12,7 @@ BURST = 3
 BURST_EVERY_S = 0.5
 
 
-class Mood(Enum):
+class Mood(IntEnum):
     """What an uplink is asked for."""
 
     DOUBT = auto()
@@ -33,20 +33,23 @@ class Mood(Enum):
 PATIENT = frozenset({Mood.CARRYING, Mood.SPARED, Mood.STANDBY, Mood.BURST, Mood.PROOF, Mood.ABSENCE})
 """Moods in which a budget that runs low spreads the echoes."""
 
-_EVERY_S: dict[Kind, dict[Mood, float]] = {
-    # Five echoes fit into the shortest silence that is death; a cut is noticed within a quarter of a second.
-    Kind.FIBRE: {
+Pace = dict[Mood, float]
+"""Seconds between echoes."""
+
+_EVERYWHERE: Pace = {Mood.STANDBY: STANDBY_EVERY_S, Mood.BURST: BURST_EVERY_S}
+# Two echoes a second at most in calm; narrow and often metered.
+_NARROW: Pace = _EVERYWHERE | {
+    Mood.DOUBT: 0.2, Mood.SUSPICION: 0.25, Mood.CARRYING: 0.5, Mood.SPARED: 1.5, Mood.PROOF: 0.5, Mood.ABSENCE: 2.0
+}  # fmt: skip
+PACES: dict[Kind, Pace] = {
+    # Ten echoes fit into the shortest silence that is death; a cut is noticed within a quarter of a second.
+    Kind.FIBRE: _EVERYWHERE | {
         Mood.DOUBT: 0.1, Mood.SUSPICION: 0.2, Mood.CARRYING: 0.25, Mood.SPARED: 0.25, Mood.PROOF: 0.2, Mood.ABSENCE: 1.0
     },
-    # Two echoes a second at most in calm; narrow and often metered.
-    Kind.LTE: {
-        Mood.DOUBT: 0.2, Mood.SUSPICION: 0.25, Mood.CARRYING: 0.5, Mood.SPARED: 1.5, Mood.PROOF: 0.5, Mood.ABSENCE: 2.0
-    },
-    Kind.LEO: {
-        Mood.DOUBT: 0.2, Mood.SUSPICION: 0.25, Mood.CARRYING: 0.5, Mood.SPARED: 1.5, Mood.PROOF: 0.5, Mood.ABSENCE: 2.0
-    },
+    Kind.LTE: _NARROW,
+    Kind.LEO: _NARROW,
     # Half a round trip between doubts; one echo a second in calm, as the answer takes most of a second anyway.
-    Kind.GEO: {
+    Kind.GEO: _EVERYWHERE | {
         Mood.DOUBT: 0.3, Mood.SUSPICION: 0.5, Mood.CARRYING: 1.0, Mood.SPARED: 3.0, Mood.PROOF: 1.0, Mood.ABSENCE: 5.0
     },
 }  # fmt: skip
@@ -59,20 +62,13 @@ LOST_AFTER_S = {
 }
 
 
-def every_s(kind: Kind, mood: Mood) -> float:
-    if mood is Mood.STANDBY:
-        return STANDBY_EVERY_S
-    if mood is Mood.BURST:
-        return BURST_EVERY_S
-    return _EVERY_S[kind][mood]
-
-
 @dataclass(slots=True)
 class Rotation:
     """Whose turn it is: the trusted targets one after the other, and one that is set aside each tenth time."""
 
     targets: tuple[str, ...]
     _turn: int = 0
+    _trusted: int = 0
 
     def next(self, set_aside: frozenset[str]) -> str:
         self._turn += 1
@@ -80,4 +76,5 @@ class Rotation:
         doubted = [target for target in self.targets if target in set_aside]
         if doubted and (not trusted or self._turn % 10 == 0):
             return doubted[self._turn // 10 % len(doubted)]
-        return trusted[self._turn % len(trusted)]
+        self._trusted += 1
+        return trusted[self._trusted % len(trusted)]

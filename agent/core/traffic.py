@@ -49,7 +49,7 @@ class Traffic:
             self._asked, self._expects = 0, False
             return Sign.NONE
         self._weigh((counted.rx_bytes - last.rx_bytes, counted.tx_bytes - last.tx_bytes), passed_s, now)
-        asked, answered = (counted.asked or 0) - (last.asked or 0), (counted.answered or 0) - (last.answered or 0)
+        asked, answered = _more(last.asked, counted.asked), _more(last.answered, counted.answered)
         if answered > 0:
             self._asked, self._expects, self.answers_until = 0, True, now + LIFE_LASTS_S
             return Sign.LIFE
@@ -66,3 +66,8 @@ class Traffic:
             self._peaks_bps[way] = max(self._peaks_bps[way] * fade, rate_bps)
             if rate_bps >= max(BUSY_ABOVE_BPS, BUSY_SHARE * self._peaks_bps[way]):
                 self._busy_until = now + BUSY_LASTS_S
+
+
+def _more(before: int | None, after: int | None) -> int:
+    """Nought where nobody has counted before: what has grown since nobody knows when is not news."""
+    return 0 if before is None or after is None else after - before

@@ -9,9 +9,9 @@ from agent.core.budget import Budget, caps
 from agent.core.events import TrafficCounted
 from agent.core.history import HOUR_S
 from agent.core.judge import Judge, Verdict
-from agent.core.measure import Echoes, Sample, Silence
+from agent.core.measure import Echo, Echoes, Sample, Silence
 from agent.core.memory import Watched
-from agent.core.pace import BURST, BURST_EVERY, ECHO_BYTES, LOST_AFTER_S, PATIENT, Mood, Rotation, every_s
+from agent.core.pace import BURST, BURST_EVERY, ECHO_BYTES, LOST_AFTER_S, PACES, PATIENT, Mood, Rotation
 from agent.core.station import Uplink
 from agent.core.traffic import Sign, Traffic
 from wire.messages import Evidence, Fact, Health, UplinkSummary
@@ -41,6 +41,7 @@ class Watch:
     def __init__(self, uplink: Uplink, targets: tuple[str, ...], now: float, known: Watched) -> None:
         self.uplink, self.known = uplink, known
         self.role = Role.STANDBY
+        self.pace = PACES[uplink.kind]
         self.trouble: str | None = None
         """What makes it unusable whatever its echoes do."""
         self.echoes = Echoes(known.history, LOST_AFTER_S[uplink.kind])
@@ -50,6 +51,7 @@ class Watch:
         self._rotation = Rotation(targets)
         self._unsendable: dict[str, float] = {}
         self._bytes = {target: ECHO_BYTES[ip_address(target).version] for target in targets}
+        self._largest = max(self._bytes.values())
         self._beat_at = self._doubted_at = self._woken_at = now - HOUR_S
         self._standby_beats = self._skipped = 0
         self._refused = self._refusal_told = False
@@ -73,8 +75,7 @@ class Watch:
 
     def silent(self, now: float) -> bool:
         """An answer is overdue."""
-        overdue_at = self.echoes.overdue_at
-        return overdue_at is not None and now >= overdue_at
+        return now >= self.echoes.overdue_at
 
     def doubtful(self, now: float) -> bool:
         """It may have to be left soon: a second echo is overdue, or half of what an alarm takes has been seen."""
@@ -96,18 +97,18 @@ class Watch:
             self.echoes.abandon()
             self._beat_at = now
             return None
-        wanted_s, spread_s = self._spacing(now)
+        mood, wanted_s, spread_s = self._spacing(now)
         if now < self._beat_at + spread_s:
             return None
         target = self._next_target(now)
-        self._standby_beats += self._mood(now) in (Mood.STANDBY, Mood.BURST)
+        self._standby_beats += mood in (Mood.STANDBY, Mood.BURST)
         self._beat_at = now
         self._skipped += int(spread_s / wanted_s) - 1
         self._refused = not self.budget.allows(self._bytes[target], now)
         if self._refused:
             self._skipped += 1
             return None
-        self.budget.charge(self._bytes[target] // 2)
+        self.budget.charge(self._bytes[target])  # its answer too: what is on its way cannot be refused any more
         return Ask(self.echoes.send(target, now), target)
 
     def returned(self, seq: int, target: str, rtt_s: float, now: float) -> None:
@@ -115,8 +116,8 @@ class Watch:
         echo = self.echoes.returned(seq, target, rtt_s, now)
         if echo is None:
             return
-        self.budget.charge(self._bytes[target] // 2)
         if echo.settled:
+            self.budget.charge(self._bytes[target] // 2)
             self.judge.unlose(echo)
         self._survive(silence, now)
 
@@ -135,31 +136,35 @@ class Watch:
                 self._doubted_at = now
 
     def _next_target(self, now: float) -> str:
-        unsendable = {target for target, at in self._unsendable.items() if now < at + UNSENDABLE_S}
-        return self._rotation.next(self.judge.set_aside | unsendable)
+        absent = self.judge.set_aside
+        if self._unsendable:
+            absent |= {target for target, at in self._unsendable.items() if now < at + UNSENDABLE_S}
+        return self._rotation.next(absent)
 
-    def _spacing(self, now: float) -> tuple[float, float]:
-        """How far apart echoes should be, and how far apart the budget lets them be."""
+    def _spacing(self, now: float) -> tuple[Mood, float, float]:
+        """Of echoes: for what, how far apart they should be, and how far apart the budget lets them be."""
         mood = self._mood(now)
-        wanted_s = every_s(self.uplink.kind, mood)
-        if mood in (Mood.PROOF, Mood.ABSENCE):
+        wanted_s = self.pace[mood]
+        if mood in (Mood.PROOF, Mood.ABSENCE) and self.health is not Health.UNKNOWN:
             wanted_s *= 2 ** min(self.judge.proof.failed, DOUBLINGS_AT_MOST)
         if mood not in PATIENT:
-            return wanted_s, wanted_s
-        return wanted_s, self.budget.calm_spacing_s(wanted_s, max(self._bytes.values()), now)
+            return mood, wanted_s, wanted_s
+        return mood, wanted_s, self.budget.calm_spacing_s(wanted_s, self._largest, now)
 
     def _mood(self, now: float) -> Mood:
-        silence = self.echoes.silence
-        if silence is not None and self.silent(now):
-            return Mood.DOUBT if now < silence.since + self.judge.limits.ceiling_s else Mood.ABSENCE
-        if self.health is Health.DEAD:
-            return Mood.PROOF if self.judge.in_a_row else Mood.ABSENCE
+        judge = self.judge
+        if now >= self.echoes.overdue_at:
+            silence = self.echoes.silence
+            assert silence is not None
+            return Mood.DOUBT if now < silence.since + judge.limits.ceiling_s else Mood.ABSENCE
+        if judge.health is Health.DEAD:
+            return Mood.PROOF if judge.in_a_row else Mood.ABSENCE
         if self.role is Role.WOKEN or self._doubted_at > (self.echoes.heard_at or now):
             return Mood.DOUBT
-        if self.health is not Health.UP:
+        if judge.health is not Health.UP:
             return Mood.PROOF
         if self.role is Role.CARRYING:
-            if not self.judge.calm:
+            if not judge.calm:
                 return Mood.SUSPICION
             return Mood.SPARED if self.traffic.answers(now) else Mood.CARRYING
         return Mood.BURST if 0 < self._standby_beats % (BURST_EVERY + BURST) <= BURST else Mood.STANDBY
@@ -186,6 +191,7 @@ class Watch:
         self._pass_time(now)
         busy = self.traffic.busy(now)
         for echo in self.echoes.settle(now):
+            self._refund(echo)
             if busy and self.health is Health.UP:
                 continue  # its own users fill it
             target = self.judge.settle(echo)
@@ -199,10 +205,17 @@ class Watch:
             yield self._told(verdict, now)
         yield from self._tell_refusal()
 
+    def _refund(self, echo: Echo) -> None:
+        """An answer was paid for when its echo was sent; what was not sent, or not answered, costs nothing."""
+        if not echo.sent:
+            self.budget.charge(-self._bytes[echo.target])
+        elif echo.lost:
+            self.budget.charge(-self._bytes[echo.target] // 2)
+
     def _beat_s(self, silence: Silence) -> float:
         """What was on its way is gone; then the wait for the next echo, and for its answer."""
         trip = self.echoes.trip(silence.first.target)
-        return (trip.smoothed_s or 0) + every_s(self.uplink.kind, Mood.DOUBT) + self.echoes.timeout_s(silence.first)
+        return (trip.smoothed_s or 0) + self.pace[Mood.DOUBT] + self.echoes.timeout_s(silence.first)
 
     def _pass_time(self, now: float) -> None:
         if self.health is Health.UP and self.role is Role.CARRYING:
@@ -237,7 +250,7 @@ class Watch:
 
         Nothing may be on its way. Returns the moment of the last answer.
         """
-        spacing_s = self._spacing(self._beat_at)[1]
+        spacing_s = self._spacing(self._beat_at)[2]
         self._beat_at += times * spacing_s
         answered_at = self._beat_at + (self.usual_rtt_ms or 0) / 1e3
         self.budget.charge(times * next(iter(self._bytes.values())))
@@ -255,19 +268,17 @@ class Watch:
 
     def spacing_s(self, now: float) -> float:
         """How far apart its echoes are now."""
-        return self._spacing(now)[1]
+        return self._spacing(now)[2]
 
     def wake_at(self, now: float) -> float:
-        moments = [self._beat_at + self._spacing(now)[1]]
-        silence, overdue_at = self.echoes.silence, self.echoes.overdue_at
-        if silence is not None and overdue_at is not None:
-            if now < overdue_at:
-                moments.append(overdue_at)
-            if self.health is not Health.DEAD:
-                moments.append(silence.since + self.judge.silence_limit_s(self._beat_s(silence)))
-        if self.traffic.answers(now):
-            moments.append(self.traffic.answers_until)
-        return min(moments)
+        moment = self._beat_at + self._spacing(now)[2]
+        silence = self.echoes.silence
+        if silence is not None:
+            if now < self.echoes.overdue_at:
+                moment = min(moment, self.echoes.overdue_at)
+            elif self.health is not Health.DEAD:
+                moment = min(moment, silence.since + self.judge.silence_limit_s(self._beat_s(silence)))
+        return min(moment, self.traffic.answers_until) if self.traffic.answers(now) else moment
 
     def sample(self, now: float) -> Sample:
         return self.echoes.sample(now)

@@ -1,7 +1,6 @@
 """Every rule in every weather: how often it switches for nothing, how soon it finds a failure, what it costs."""
 
 import argparse
-import itertools
 import math
 import multiprocessing
 import sys
@@ -13,7 +12,7 @@ from bench import table
 from bench.detect import measure, recording
 from bench.detect.measure import FAILURES, Cell, Watched
 from bench.detect.rule import Rule
-from bench.detect.rules import RULES
+from bench.detect.rules import BESIDES, RULES
 from bench.detect.weather import DAY_S, WEATHERS, Link, Weather
 
 PLACE = "detection"
@@ -60,10 +59,10 @@ def _some(text: str) -> int:
 
 def _tasks(weathers: Iterable[Weather], arguments: argparse.Namespace) -> list[Task]:
     wanted = arguments.only.lower()
-    pairs = itertools.product(weathers, RULES)
     tasks = [
         (rule, weather, arguments.days, arguments.trials)
-        for weather, rule in pairs
+        for weather in weathers
+        for rule in (*RULES, *BESIDES.get(weather.name, ()))
         if wanted in weather.name.lower() or wanted in rule.name.lower()
     ]
     if not tasks:

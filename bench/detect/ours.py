@@ -15,6 +15,7 @@ from itertools import count
 import msgspec
 
 from agent.core.memory import Watched
+from agent.core.pace import Mood
 from agent.core.station import Kind, Uplink
 from agent.core.watch import Role, Watch
 from bench.detect.rule import Change, Seen
@@ -30,10 +31,11 @@ ALARMS = (Health.DEAD, Health.POOR)
 
 @dataclass(slots=True)
 class Ours:
-    """The shipped defaults; in trials with a history of TRAINING_DAYS of the same weather."""
+    """In trials with a history of TRAINING_DAYS of the same weather; at the pace as shipped, or at an even one."""
 
     name: str = "Siaga"
     source: str = "agent/core, as shipped"
+    even_s: float | None = None
     warm_s: float = 60.0
     repaired_after_s: float = 60.0
 
@@ -41,17 +43,19 @@ class Ours:
         steps: Steps | None = None
         for day in days:
             if steps is None:
-                known = Watched() if day.failure is None else msgspec.json.decode(_trained(link), type=Watched)
-                steps = Steps(link, known, day.start_s, seed)
+                known = Watched()
+                if day.failure is not None:
+                    known = msgspec.json.decode(_trained(link, self.even_s), type=Watched)
+                steps = Steps(link, known, day.start_s, seed, self.even_s)
             yield steps.live(day)
 
 
 @lru_cache(maxsize=32)
-def _trained(link: Link) -> bytes:
+def _trained(link: Link, even_s: float | None) -> bytes:
     """What the agent would remember of this link after TRAINING_DAYS."""
     other = Link(link.weather, link.seed + 1_000_000)
     known = Watched()
-    steps = Steps(other, known, 0.0, link.seed)
+    steps = Steps(other, known, 0.0, link.seed, even_s)
     for day in other.days(TRAINING_DAYS):
         steps.live(day)
     known.spent.day_bytes = known.spent.month_bytes = 0
@@ -66,6 +70,7 @@ class Steps:
     known: Watched
     now: float
     seed: int
+    even_s: float | None = None
     watch: Watch = field(init=False)
     _chance: random.Random = field(init=False)
     _coming: list[tuple[float, int, int, str, float]] = field(default_factory=list)
@@ -77,6 +82,8 @@ class Steps:
         weather = self.link.weather
         self.watch = Watch(Uplink("link", "wan0", Kind(weather.kind)), TARGETS, self.now, self.known)
         self.watch.wake(Role.CARRYING if weather.role == "active" else Role.STANDBY, self.now)
+        if self.even_s is not None:
+            self.watch.pace = dict.fromkeys(Mood, self.even_s)
         self._chance = random.Random(self.seed)
 
     def live(self, day: Day) -> Seen:
@@ -147,9 +154,7 @@ class Steps:
     def _skip(self, day: Day, seen: Seen) -> bool:
         """A stretch of echoes that are all answered in time, if one begins here."""
         watch = self.watch
-        if self._coming or watch.role is not Role.CARRYING or watch.health is not Health.UP:
-            return False
-        if watch.echoes.silence is not None:
+        if self._coming or watch.role is not Role.CARRYING or watch.health is not Health.UP or watch.echoes.silence:
             return False
         if self._good_left < 0:
             self._draw(day)

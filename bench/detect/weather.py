@@ -211,6 +211,15 @@ WEATHERS = (
     Weather("Gilbert B=2", "fibre", 0.03, FIBRE_JITTER_S, 0.0, GILBERT, outages=partial(gilbert, burst=2, share=0.01)),
     Weather("Gilbert B=3", "fibre", 0.03, FIBRE_JITTER_S, 0.0, GILBERT, outages=partial(gilbert, burst=3, share=0.01)),
     Weather(
+        "LTE, losses under 1 s",
+        "lte",
+        0.06,
+        0.01,
+        0.01,
+        "synthetic: a calm LTE link, for the figure that is promised of one",
+        outages=partial(now_and_then, every_s=3600, shortest_s=0.2, longest_s=1),
+    ),
+    Weather(
         "LTE, tails to 10 s",
         "lte",
         0.06,

@@ -52,6 +52,8 @@ class Driven:
             for n, uplink in enumerate(self.station.uplinks)
         }
         self.facts: list[tuple[float, Fact]] = []
+        self.told: list[Effect] = []
+        """All effects of the newest event that had a fact among them, in order."""
         self.summaries: list[Summary] = []
         self.wish = Wish()
         self.wishes = 0
@@ -132,6 +134,8 @@ class Driven:
 
     def handle(self, event: Event) -> list[Effect]:
         effects = self.core.handle(event, self.now)
+        if any(isinstance(effect, Fact) for effect in effects):
+            self.told = effects
         for effect in effects:
             match effect:
                 case SetRoutes(wish):

@@ -53,7 +53,7 @@ def runs(watched: Cusum, rates: Rates, alarms: int, chance: Random) -> list[int]
 
 
 def suited(rates: Rates, worse: float = 0.2, outcomes: float = 20_000) -> Cusum:
-    watched = Cusum(worse)
+    watched = Cusum(Rates(worse, worse))
     watched.suit(rates, outcomes)
     return watched
 
@@ -68,7 +68,7 @@ def feed(watched: Cusum, outcomes: list[bool]) -> None:
 @pytest.mark.parametrize("rates", CHAINS)
 @pytest.mark.parametrize("worse", [0.1, 0.2, 0.5])
 def test_the_mean_run_is_the_solution_of_the_chains_linear_equations(rates: Rates, worse: float) -> None:
-    scores, limit = tuned(rates, worse, 1e5)
+    scores, limit = tuned(rates, Rates(worse, worse), 1e5)
     for each in {1, 2, limit // 2, limit}:
         assert mean_run(rates, scores, each) == pytest.approx(solved(rates, scores, each), rel=1e-6)
 
@@ -100,26 +100,26 @@ def test_the_mean_run_is_what_a_walk_along_the_chain_finds(rates: Rates) -> None
 @pytest.mark.parametrize("worse", [0.1, 0.2, 0.5])
 @pytest.mark.parametrize("outcomes", [50.0, 20_000.0, MONTH, 10 * MONTH])
 def test_the_limit_is_the_lowest_that_keeps_the_promise(rates: Rates, worse: float, outcomes: float) -> None:
-    scores, limit = tuned(rates, worse, outcomes)
+    scores, limit = tuned(rates, Rates(worse, worse), outcomes)
     assert mean_run(rates, scores, limit) >= outcomes
     assert limit == 1 or mean_run(rates, scores, limit - 1) < outcomes
 
 
 @pytest.mark.parametrize(("worse", "optimum"), OPTIMUM.items())
 def test_whole_numbers_cost_less_than_five_percent_of_the_optimal_delay(worse: float, optimum: float) -> None:
-    scores, limit = tuned(INDEPENDENT, worse, MONTH)
+    scores, limit = tuned(INDEPENDENT, Rates(worse, worse), MONTH)
     delay = mean_run(Rates(worse, worse), scores, limit)
     assert optimum * 0.99 <= delay <= optimum * 1.05
 
 
 @pytest.mark.parametrize("worse", OPTIMUM)
 def test_on_a_link_without_bursts_every_bad_outcome_counts_in_full(worse: float) -> None:
-    scores, _ = tuned(INDEPENDENT, worse, MONTH)
+    scores, _ = tuned(INDEPENDENT, Rates(worse, worse), MONTH)
     assert (scores.goes_on, scores.ends) == (scores.begins, 1)
 
 
 def test_what_a_burst_does_by_its_own_nature_says_nothing() -> None:
-    scores, limit = tuned(BURSTY, 0.2, MONTH)
+    scores, limit = tuned(BURSTY, Rates(0.2, 0.2), MONTH)
     assert (scores.goes_on, scores.ends) == (0, 0)
     watched = suited(BURSTY, outcomes=MONTH)
     feed(watched, [True] * 100)
@@ -135,9 +135,9 @@ def test_the_rate_of_false_alarms_holds_on_a_bursty_link_where_it_would_not_for_
 
 
 def test_a_rule_for_single_losses_would_break_the_promise_of_a_month_within_the_hour() -> None:
-    scores, limit = tuned(INDEPENDENT, 0.2, MONTH)
+    scores, limit = tuned(INDEPENDENT, Rates(0.2, 0.2), MONTH)
     assert mean_run(BURSTY, scores, limit) < 3600 * 2
-    assert mean_run(BURSTY, *tuned(BURSTY, 0.2, MONTH)) >= MONTH
+    assert mean_run(BURSTY, *tuned(BURSTY, Rates(0.2, 0.2), MONTH)) >= MONTH
 
 
 @settings(deadline=None)
@@ -181,7 +181,7 @@ def test_a_loss_that_is_taken_back_leaves_what_would_be_without_it(before: list[
     highest = watched.score
     if highest > watched.limit:
         return  # beyond an alarm nothing is promised
-    watched.take_back(mark)
+    watched.take_back(False, mark)
     assert watched.score <= highest
     assert watched.score <= without.score
     if forgotten or not clamped:
@@ -194,7 +194,7 @@ def test_what_is_forgotten_already_is_not_taken_back_again() -> None:
     mark = watched.resets
     watched.take_good(watched.score)
     watched.take(True, False, 2)
-    watched.take_back(mark)
+    watched.take_back(False, mark)
     assert (watched.score, watched.bad) == (watched.scores.begins, 1)
 
 
@@ -212,7 +212,7 @@ def test_taking_back_never_makes_a_score_higher_nor_less_than_nought(
     mark = watched.resets
     feed(watched, outcomes[at:])
     highest = watched.score
-    watched.take_back(mark)
+    watched.take_back(False, mark)
     assert 0 <= watched.score <= highest
 
 

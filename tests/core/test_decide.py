@@ -1,29 +1,31 @@
-"""Which uplink carries traffic: a table of situations, and what must hold in all of them."""
+"""Which uplink carries traffic, for every combination of healths."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.decide import STAY_S, Candidate, Choice, choose
+from agent.core.decide import HOLD_AT_MOST_S, HOLD_S, RELAPSES_HALVE_IN_S, Candidate, Choice, Phase, Relapses, choose
 from wire.messages import Health
 
 UP, POOR, DEAD, UNKNOWN = Health.UP, Health.POOR, Health.DEAD, Health.UNKNOWN
 ANSWERS = "dead, but answers again"
-LONG_AGO = -1000.0
+MUTE = "up, but does not answer now"
+NOW = 1000.0
+
+
+def candidate(uplink: str, health: Health | str, home_at: float = 0.0) -> Candidate:
+    known = {ANSWERS: DEAD, MUTE: UP}.get(health, health)
+    return Candidate(uplink, Health(known), answers=health == ANSWERS, verified=health != MUTE, home_at=home_at)
 
 
 def candidates(*healths: Health | str) -> tuple[Candidate, ...]:
-    """Uplinks a, b, c … in order of preference."""
-    return tuple(
-        Candidate(name, DEAD, answers=True) if health == ANSWERS else Candidate(name, Health(health))
-        for name, health in zip("abcdef", healths, strict=False)
-    )
+    return tuple(candidate(uplink, health) for uplink, health in zip("abcdef", healths, strict=False))
 
 
 def chosen(
-    active: str | None, *healths: Health | str, override: str | None = None, moved_at: float = LONG_AGO
+    active: str | None, *healths: Health | str, override: str | None = None, phase: Phase = Phase.NORMAL
 ) -> str | None:
-    return choose(candidates(*healths), active, override, moved_at, 0.0).uplink
+    return choose(candidates(*healths), active, override, phase, NOW).uplink
 
 
 @pytest.mark.parametrize(
@@ -70,14 +72,85 @@ def test_the_choice(active: str | None, healths: tuple[Health | str, ...], expec
     assert chosen(active, *healths) == expected
 
 
-def test_traffic_does_not_come_home_right_after_it_left() -> None:
-    assert chosen("b", UP, UP, moved_at=-STAY_S + 0.01) == "b"
-    assert chosen("b", UP, UP, moved_at=-STAY_S) == "a"
-    assert STAY_S >= 5
+@pytest.mark.parametrize(
+    ("active", "healths", "expected"),
+    [
+        ("a", (DEAD, MUTE), "a"),
+        ("a", (DEAD, MUTE, UP), "c"),
+        ("a", (DEAD, MUTE, POOR), "c"),
+        ("a", (POOR, MUTE), "a"),
+        ("b", (MUTE, UP), "b"),
+        ("b", (MUTE, DEAD), "b"),
+    ],
+)
+def test_traffic_never_moves_to_an_uplink_that_does_not_answer(
+    active: str, healths: tuple[Health | str, ...], expected: str
+) -> None:
+    assert chosen(active, *healths) == expected
 
 
-def test_a_dead_uplink_is_left_however_short_ago_it_was_chosen() -> None:
-    assert chosen("b", UP, DEAD, moved_at=0.0) == "a"
+def test_traffic_does_not_come_home_before_the_hold_is_over() -> None:
+    held = (candidate("a", UP, home_at=NOW + 0.01), candidate("b", UP))
+    assert choose(held, "b", None, Phase.NORMAL, NOW).uplink == "b"
+    assert choose(held, "b", None, Phase.NORMAL, NOW + 0.01).uplink == "a"
+
+
+def test_of_two_that_are_good_a_dead_one_is_left_for_the_one_that_has_not_just_fallen() -> None:
+    held = (candidate("a", DEAD), candidate("b", UP, home_at=NOW + 60), candidate("c", UP))
+    assert choose(held, "a", None, Phase.NORMAL, NOW).uplink == "c"
+    assert choose(held[:2], "a", None, Phase.NORMAL, NOW).uplink == "b"
+
+
+@pytest.mark.parametrize("phase", [Phase.COUNT, Phase.UPLOAD])
+def test_while_votes_are_counted_and_sent_traffic_does_not_come_home_by_itself(phase: Phase) -> None:
+    assert chosen("b", UP, UP, phase=phase) == "b"
+    assert chosen("b", UP, DEAD, phase=phase) == "a"
+    assert chosen("b", UP, POOR, phase=phase) == "a"
+
+
+@pytest.mark.parametrize(
+    ("other_ms", "expected"), [(100.0, "b"), (340.0, "b"), (360.0, "a"), (600.0, "a"), (None, "b")]
+)
+def test_a_link_that_is_only_slow_is_left_for_a_clearly_faster_one(other_ms: float | None, expected: str) -> None:
+    slow = Candidate("a", POOR, delayed=True, rtt_ms=500.0)
+    assert choose((slow, Candidate("b", UP, rtt_ms=other_ms)), "a", None, Phase.NORMAL, NOW).uplink == expected
+
+
+def test_a_link_that_loses_is_left_for_a_slower_one() -> None:
+    lossy = Candidate("a", POOR, rtt_ms=20.0)
+    assert choose((lossy, Candidate("b", UP, rtt_ms=600.0)), "a", None, Phase.NORMAL, NOW).uplink == "b"
+
+
+def test_each_relapse_doubles_the_hold_up_to_a_cap() -> None:
+    relapses, holds = Relapses(), []
+    assert relapses.hold_s(0) == 0
+    for _ in range(12):
+        relapses.fall(0)
+        holds.append(relapses.hold_s(0))
+    assert holds[:4] == [HOLD_S, 2 * HOLD_S, 4 * HOLD_S, 8 * HOLD_S]
+    assert holds[-1] == HOLD_AT_MOST_S
+
+
+def test_time_forgives_relapses() -> None:
+    relapses = Relapses()
+    for _ in range(4):
+        relapses.fall(0)
+    assert relapses.hold_s(RELAPSES_HALVE_IN_S) == 2 * HOLD_S
+    assert relapses.hold_s(100 * RELAPSES_HALVE_IN_S) < HOLD_S
+
+
+def test_a_link_that_falls_each_minute_is_soon_held_for_as_long_as_any() -> None:
+    relapses = Relapses()
+    for minute in range(30):
+        relapses.fall(60 * minute)
+    assert relapses.hold_s(30 * 60) == HOLD_AT_MOST_S
+
+
+def test_a_link_that_falls_once_a_day_is_held_as_after_the_first_fall() -> None:
+    relapses = Relapses()
+    for day in range(30):
+        relapses.fall(86_400 * day)
+    assert relapses.hold_s(29 * 86_400) == pytest.approx(HOLD_S)
 
 
 def test_an_operators_choice_stands_even_when_it_is_dead() -> None:
@@ -94,36 +167,34 @@ def test_without_any_route_of_this_family_nothing_changes() -> None:
 
 
 def test_a_move_says_why() -> None:
-    assert choose(candidates(DEAD, UP), "a", None, LONG_AGO, 0.0) == Choice("b", "a is dead")
-    assert choose(candidates(UP, UP), "b", None, LONG_AGO, 0.0) == Choice("a", "a has proven good")
-    assert choose(candidates(UP), "z", None, LONG_AGO, 0.0) == Choice("a", "z has no default route")
-    assert choose(candidates(UP), None, None, LONG_AGO, 0.0) == Choice("a", "nothing was active")
+    assert choose(candidates(DEAD, UP), "a", None, Phase.NORMAL, NOW) == Choice("b", "a is dead")
+    assert choose(candidates(UP, UP), "b", None, Phase.NORMAL, NOW) == Choice("a", "a has proven good")
+    assert choose(candidates(UP), "z", None, Phase.NORMAL, NOW) == Choice("a", "z has no default route")
+    assert choose(candidates(UP), None, None, Phase.NORMAL, NOW) == Choice("a", "nothing was active")
 
 
-situations = st.lists(st.sampled_from([UP, POOR, DEAD, UNKNOWN, ANSWERS]), min_size=1, max_size=6)
+situations = st.lists(st.sampled_from([UP, POOR, DEAD, UNKNOWN, ANSWERS, MUTE]), min_size=1, max_size=6)
 
 
-@given(healths=situations, active=st.sampled_from("abcdefz"), moved_at=st.floats(-20, 0))
+@given(healths=situations, active=st.sampled_from("abcdefz"), phase=st.sampled_from(Phase))
 def test_traffic_is_never_left_on_a_dead_uplink_while_another_answers(
-    healths: list[Health | str], active: str, moved_at: float
+    healths: list[Health | str], active: str, phase: Phase
 ) -> None:
-    choice = chosen(active, *healths, moved_at=moved_at)
+    choice = chosen(active, *healths, phase=phase)
     assert choice is not None
-    became = dict(zip("abcdef", healths, strict=False))[choice]
-    if became is DEAD:
-        assert set(healths) == {DEAD}
+    if dict(zip("abcdef", healths, strict=False))[choice] is DEAD:
+        assert set(healths) <= {DEAD, MUTE}
 
 
-@given(healths=situations, active=st.sampled_from("abcdefz"), moved_at=st.floats(-20, 0))
-def test_whoever_was_chosen_is_chosen_again(healths: list[Health | str], active: str, moved_at: float) -> None:
-    first = chosen(active, *healths, moved_at=moved_at)
-    moved = moved_at if first == active else 0.0
-    assert chosen(first, *healths, moved_at=moved) == first
+@given(healths=situations, active=st.sampled_from("abcdefz"), phase=st.sampled_from(Phase))
+def test_whoever_was_chosen_is_chosen_again(healths: list[Health | str], active: str, phase: Phase) -> None:
+    first = chosen(active, *healths, phase=phase)
+    assert chosen(first, *healths, phase=phase) == first
 
 
 @given(healths=situations, active=st.sampled_from("abcdef"))
 def test_nothing_moves_to_a_worse_uplink(healths: list[Health | str], active: str) -> None:
-    worth = {DEAD: 0, ANSWERS: 1, UNKNOWN: 2, POOR: 3, UP: 4}
+    worth = {DEAD: 0, ANSWERS: 1, UNKNOWN: 2, POOR: 3, UP: 4, MUTE: 4}
     of = dict(zip("abcdef", healths, strict=False))
     if active in of:
         choice = chosen(active, *healths)

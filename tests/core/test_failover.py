@@ -12,6 +12,7 @@ from agent.core.events import (
     Noticed,
     OverrideAsked,
     OverrideEnded,
+    Remember,
     RoutesRefused,
     RoutesRepaired,
     SendEchoes,
@@ -22,7 +23,7 @@ from agent.core.events import (
 )
 from agent.core.failover import REPEAT_S, Failover
 from agent.core.judge import LIMITS
-from agent.core.measure import PACE
+from agent.core.pace import PACES, Mood
 from agent.core.report import SUMMARY_EVERY_S
 from agent.core.routes import ACTIVE_TABLE
 from agent.core.station import Family, Kind
@@ -51,7 +52,7 @@ def test_a_cut_that_the_link_must_survive_moves_nothing_at_whatever_moment_it_co
     driven = settled(home=kind, lte=Kind.LTE)
     driven.rtt_s["home"] *= slower
     driven.run(20 + phase)
-    cut_for(driven, "home", LIMITS[kind].survives_s * share)
+    cut_for(driven, "home", LIMITS[kind].floor_s * share)
     driven.run(5)
     assert driven.facts == []
 
@@ -61,7 +62,11 @@ def test_a_cut_that_the_link_must_survive_moves_nothing_at_whatever_moment_it_co
 def test_a_cut_longer_than_that_and_than_the_wait_for_an_answer_always_moves_traffic(kind: Kind, phase: float) -> None:
     driven = settled(home=kind, lte=Kind.LTE)
     driven.run(phase)
-    cut_for(driven, "home", 2 * PACE[kind].every_s + LIMITS[kind].survives_s + 4 * driven.rtt_s["home"])
+    cut_for(
+        driven,
+        "home",
+        PACES[kind][Mood.CARRYING] + PACES[kind][Mood.DOUBT] + LIMITS[kind].floor_s + 4 * driven.rtt_s["home"],
+    )
     assert driven.moves == [("home", "lte")]
 
 
@@ -70,8 +75,25 @@ def test_one_dead_target_moves_nothing(targets: int) -> None:
     driven = settled(TARGETS[:targets])
     driven.dead_targets.add(TARGETS[0])
     driven.run(600)
-    assert driven.facts == []
+    assert {(fact.code, fact.evidence["target"]) for _, fact in driven.facts} == {("TARGET_SILENT", TARGETS[0])}
+    assert len(driven.facts) == 2  # once for each uplink
     assert all(uplink.loss == 0 for uplink in driven.core.state(driven.now).uplinks)
+
+
+def test_a_target_that_answers_again_is_trusted_again() -> None:
+    driven = settled()
+    driven.dead_targets.add(TARGETS[0])
+    driven.run(60)
+    driven.dead_targets.clear()
+    driven.run(600)
+    assert [fact.uplink for _, fact in driven.facts if fact.code == "TARGET_ANSWERS"] == ["fibre"]
+
+
+def test_two_dead_targets_of_three_are_a_poor_link_and_not_a_dead_one() -> None:
+    driven = settled()
+    driven.dead_targets.update(TARGETS[:2])
+    driven.run(60)
+    assert driven.health("fibre") is Health.POOR
 
 
 def test_a_target_that_is_dead_from_the_start_keeps_no_link_from_being_good() -> None:
@@ -190,12 +212,10 @@ def test_a_link_that_loses_a_third_is_left_for_a_good_one_while_it_still_answers
 def test_the_routes_come_before_the_facts_about_them() -> None:
     driven = settled()
     driven.cut.add("fibre")
-    driven.run(1.0)
-    effects: list[object] = []
-    while not any(isinstance(effect, Fact) for effect in effects):
-        driven.now = driven.core.wake_at()
-        effects = list(driven.handle(Tick()))
+    driven.run(3)
+    effects = driven.told
     assert isinstance(effects[0], SetRoutes)
+    assert isinstance(effects[1], Fact)
     assert isinstance(effects[-1], ShowState)
 
 
@@ -219,27 +239,28 @@ def test_traffic_does_not_come_home_to_a_link_that_comes_and_goes() -> None:
     assert driven.moves == [("fibre", "lte")]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(list(THREE)), st.booleans(), st.floats(0.1, 20)),
-        max_size=25,
+        max_size=12,
     )
 )
-def test_whatever_the_weather_traffic_is_never_on_a_dead_uplink_while_a_good_one_exists_and_comes_home(
+def test_whatever_the_weather_traffic_is_never_left_on_a_dead_uplink_while_a_good_one_answers_and_it_comes_home(
     weather: list[tuple[str, bool, float]],
 ) -> None:
     driven = settled(**THREE)
     for uplink, dead, seconds in weather:
         (driven.cut.add if dead else driven.cut.discard)(uplink)
         driven.run(seconds)
-        healths = {each.name: each.health for each in driven.core.state(driven.now).uplinks}
+        answering = set(THREE) - driven.cut
+        driven.run(2)  # who has just come back must answer first
         active = driven.active
         assert active is not None
-        if healths[active] is Health.DEAD:
-            assert set(healths.values()) == {Health.DEAD}
+        if driven.health(active) is Health.DEAD:
+            assert not any(driven.health(name) is Health.UP for name in answering)
     driven.cut.clear()
-    driven.run(90)
+    driven.run(400)  # six relapses hold an uplink for 160 s
     assert driven.active == "fibre"
     assert all(driven.health(name) is Health.UP for name in THREE)
 
@@ -301,15 +322,6 @@ def test_an_operators_choice_is_followed_at_once_and_ends_by_itself() -> None:
     driven.run(0.2)
     assert driven.codes == ["OVERRIDE_SET", "TRAFFIC_MOVED", "OVERRIDE_ENDED", "TRAFFIC_MOVED"]
     assert driven.fact("OVERRIDE_ENDED").evidence == {"reason": "its time is over"}
-    assert driven.active == "fibre"
-
-
-def test_traffic_stays_a_while_where_it_has_just_been_sent() -> None:
-    driven = settled()
-    driven.handle(OverrideAsked("lte", 2))
-    driven.run(5)
-    assert driven.active == "lte"
-    driven.run(6)
     assert driven.active == "fibre"
 
 
@@ -405,10 +417,9 @@ def test_a_summary_comes_each_minute_and_its_counts_add_up() -> None:
     for summary in driven.summaries:
         for uplink in summary.uplinks:
             sent, answered, lost = sent + uplink.sent, answered + uplink.answered, lost + uplink.lost
-    under_way = 2 * len(TARGETS) * 2  # at the last summary: at most two rounds of each uplink
-    assert 0 <= sent - answered - lost <= under_way
+    assert 0 <= sent - answered - lost <= 12  # under way at the last summary
     assert driven.echoes - sent <= driven.echoes / 8
-    assert lost > 500
+    assert lost > 200
 
 
 def test_what_could_not_be_sent_is_reported_apart_and_is_no_loss() -> None:
@@ -453,11 +464,12 @@ def test_news_of_an_edge_is_handed_on_as_a_fact() -> None:
 def test_an_agent_that_is_stopped_says_so_and_sums_up_what_it_has_measured() -> None:
     driven = settled()
     driven.run(15)
-    stopped, summary = driven.handle(Stopping())
+    stopped, summary, remembered = driven.handle(Stopping())
     assert isinstance(stopped, Fact)
     assert stopped.code == "AGENT_STOPPED"
     assert isinstance(summary, Summary)
     assert summary.span_s == 45
+    assert isinstance(remembered, Remember)
 
 
 # bounds

@@ -4,12 +4,12 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.history import DAY_S
 from agent.core.memory import Watched
-from agent.core.pace import BURST, BURST_EVERY, ECHO_BYTES, PATIENT, Mood, Rotation, every_s
+from agent.core.pace import BURST, BURST_EVERY, ECHO_BYTES, PACES, PATIENT, Mood, Rotation
 from agent.core.station import Kind, Uplink
 from agent.core.watch import Watch
 from wire.messages import Health
@@ -21,18 +21,18 @@ MB = 1e6
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("mood", Mood)
 def test_every_kind_has_a_pace_for_every_mood(kind: Kind, mood: Mood) -> None:
-    assert every_s(kind, mood) > 0
+    assert PACES[kind][mood] > 0
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_nothing_is_asked_more_densely_than_in_doubt(kind: Kind) -> None:
-    assert min(Mood, key=lambda mood: every_s(kind, mood)) is Mood.DOUBT
+    assert min(Mood, key=lambda mood: PACES[kind][mood]) is Mood.DOUBT
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_suspicion_is_denser_than_calm_and_what_is_paid_for_already_is_not(kind: Kind) -> None:
-    assert every_s(kind, Mood.SUSPICION) < every_s(kind, Mood.CARRYING) <= every_s(kind, Mood.SPARED)
-    assert every_s(kind, Mood.CARRYING) < every_s(kind, Mood.ABSENCE) < every_s(kind, Mood.STANDBY)
+    assert PACES[kind][Mood.SUSPICION] < PACES[kind][Mood.CARRYING] <= PACES[kind][Mood.SPARED]
+    assert PACES[kind][Mood.CARRYING] < PACES[kind][Mood.ABSENCE] < PACES[kind][Mood.STANDBY]
 
 
 def test_a_budget_that_runs_low_never_slows_a_doubt() -> None:
@@ -41,7 +41,7 @@ def test_a_budget_that_runs_low_never_slows_a_doubt() -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_month_of_calm_standby_costs_at_most_20_mb(kind: Kind) -> None:
-    cycle_s = BURST_EVERY * every_s(kind, Mood.STANDBY) + BURST * every_s(kind, Mood.BURST)
+    cycle_s = BURST_EVERY * PACES[kind][Mood.STANDBY] + BURST * PACES[kind][Mood.BURST]
     assert 30 * DAY_S / cycle_s * (BURST_EVERY + BURST) * ECHO_BYTES[4] <= 20 * MB
 
 
@@ -51,7 +51,7 @@ def test_and_so_it_does_when_it_is_watched_for_a_day(kind: Kind) -> None:
     assert watch.health is Health.UP
     assert len(asked_at) * 30 * ECHO_BYTES[4] <= 20 * MB
     pauses_s = [after - before for before, after in pairwise(asked_at)]
-    seldom = every_s(kind, Mood.STANDBY)
+    seldom = PACES[kind][Mood.STANDBY]
     assert max(pauses_s) <= seldom + 0.001
     in_bursts = sum(pause_s < seldom / 2 for pause_s in pauses_s)
     assert in_bursts / len(pauses_s) == pytest.approx(BURST / (BURST_EVERY + BURST), rel=0.05)
@@ -77,6 +77,7 @@ def test_targets_take_turns(count: int, rounds: int) -> None:
     assert visits == dict.fromkeys(targets, rounds)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 12), st.data())
 def test_a_target_that_is_set_aside_is_asked_each_tenth_time(count: int, data: st.DataObject) -> None:
     targets = tuple(f"192.0.2.{n}" for n in range(count))
