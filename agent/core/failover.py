@@ -132,7 +132,7 @@ class Failover:
     def wake_at(self) -> float:
         """The next moment at which something is due: an echo, a verdict by silence, a summary, an end of a choice."""
         moments = [self._summary_at, self._remember_at]
-        for watched in self._watched.values():
+        for watched in self._watched.values() if self._seen else ():
             moments.append(watched.watch.wake_at(self._now))
             if watched.watch.health is Health.UP and self._now < watched.home_at:
                 moments.append(watched.home_at)
