@@ -17,6 +17,7 @@ INTERFACE_BYTES = 15  # the kernel's IFNAMSIZ less the closing zero
 NAME_BYTES = 32  # it stands in topics, tables and on cards
 OPERATOR_LETTERS = 64  # the centre takes no longer name
 STATE_DIR_BYTES = 96  # a socket in it has an address of at most 107
+MB_AT_LEAST = 0.1  # 1,400 echoes
 UPLINKS_AT_MOST = 16  # each has a table and a mark of its own; the mark is one byte
 
 
@@ -146,6 +147,10 @@ def _uplink_mistakes(uplinks: tuple[Uplink, ...]) -> list[str]:
             )
         if uplink.metered and not uplink.metered.mb_per_month > 0:
             found.append(f"{path}.metered.mb_per_month = {uplink.metered.mb_per_month}: must be above 0")
+        for key in ("mb_per_day", "mb_per_month") if uplink.budget else ():
+            value = getattr(uplink.budget, key)
+            if value is not None and not value >= MB_AT_LEAST:
+                found.append(f"{path}.budget.{key} = {value}: must be at least {MB_AT_LEAST}, or nothing is measured")
         for key in ("name", "interface"):
             value = getattr(uplink, key)
             if value in (getattr(other, key) for other in uplinks[:n]):

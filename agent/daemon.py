@@ -35,6 +35,7 @@ from agent.edge.icmp import Prober
 from agent.edge.kernel import Kernel
 from agent.edge.spool import Spool
 from agent.edge.traffic import Traffic
+from wire import evidence
 from wire.messages import Fact, Record, Stamp, Summary
 
 log = logging.getLogger(__name__)
@@ -241,8 +242,8 @@ def _line(state: ShowState) -> str:
 
 
 def _sentence(fact: Fact) -> str:
-    """UPLINK_DEAD lte: up -> dead  cause=silence silence_s=2.0"""
+    """UPLINK_DEAD lte: up -> dead: nothing heard for 2.1 s (9 echoes unanswered, …"""
     subject = f" {fact.uplink}" if fact.uplink else ""
     change = f": {fact.before or 'nothing'} -> {fact.after}" if fact.after else ""
-    evidence = " ".join(f"{key}={'-' if value is None else value}" for key, value in fact.evidence.items())
-    return f"{fact.code}{subject}{change}  {evidence}".rstrip()
+    told = evidence.told_en(fact)
+    return f"{fact.code}{subject}{change}" + (f": {told}" if told else "")

@@ -130,6 +130,14 @@ def test_what_is_optional_may_be_left_out() -> None:
         ({"uplinks.1.operator": 7}, "uplinks[1].operator = 7: Expected `str"),
         ({"uplinks.1.metered.mb_per_month": 0}, "uplinks[1].metered.mb_per_month = 0.0: must be above 0"),
         ({"uplinks.1.metered.mb_per_month": float("nan")}, "uplinks[1].metered.mb_per_month = nan: must be above 0"),
+        (
+            {"uplinks.1.budget": {"mb_per_day": 0}},
+            "uplinks[1].budget.mb_per_day = 0.0: must be at least 0.1, or nothing is measured",
+        ),
+        (
+            {"uplinks.1.budget": {"mb_per_month": float("nan")}},
+            "uplinks[1].budget.mb_per_month = nan: must be at least 0.1, or nothing is measured",
+        ),
         ({"uplinks.1.metered.gb": 3}, "Object contains unknown field `gb`"),
         ({"uplinks.1.apn": "internet"}, 'uplinks[1].apn = "internet": no such key; known are name, interface, kind'),
         ({"lan.interfaces": ["eth0"]}, 'lan.interfaces[0] = "eth0": is an uplink; an interface cannot be both'),

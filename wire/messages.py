@@ -104,13 +104,13 @@ class UplinkSummary(msgspec.Struct, frozen=True):
     """Answered after it had been counted as lost; not counted in `lost`."""
     not_sent: int
     """Could not be sent; says nothing about loss on the path."""
-    skipped: int = 0
-    """Would have been sent, had the uplink's budget allowed it."""
     rtt_min_ms: float | None = None
     rtt_p50_ms: float | None = None
     rtt_p95_ms: float | None = None
     rtt_p99_ms: float | None = None
     rtt_max_ms: float | None = None
+    skipped: int = 0
+    """Would have been sent, had the uplink's budget allowed it."""
     after_idle_ms: float | None = None
     """Median RTT of echoes that were the first after a pause; the RTTs above are without them."""
 

@@ -196,8 +196,8 @@ class Watch:
                 continue  # its own users fill it
             target = self.judge.settle(echo)
             if target is not None:
-                gone = target in self.judge.set_aside
-                yield Fact("TARGET_SILENT" if gone else "TARGET_ANSWERS", self.uplink.name, evidence={"target": target})
+                code = "TARGET_SILENT" if target in self.judge.set_aside else "TARGET_ANSWERS"
+                yield Fact(code, self.uplink.name, evidence={"target": target})
         silence = self.echoes.silence
         beat_s = 0.0 if silence is None else self._beat_s(silence)
         verdict = self.judge.judge(self.trouble, silence, beat_s, now)

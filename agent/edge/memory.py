@@ -1,9 +1,13 @@
-"""Keeps what one run of the agent leaves to the next in one small file on the card, whole or not at all."""
+"""Keeps what one run of the agent leaves to the next in one small file on the card, whole or not at all.
+
+A line with the checksum, then JSON: a bit that fell over on the card must not become a limit of the judge.
+"""
 
 import errno
 import logging
 import os
 import threading
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -20,7 +24,7 @@ def read(path: Path) -> tuple[Memory | None, Path | None]:
     """What is remembered, if anything; and where a file was put that cannot be understood. Raises OSError."""
     try:
         with path.open("rb") as file:
-            memory = msgspec.json.decode(_small(file.read(BYTES_AT_MOST + 1)), type=Memory)
+            memory = msgspec.json.decode(_checked(_small(file.read(BYTES_AT_MOST + 1))), type=Memory)
         if memory.v > VERSION:
             raise ValueError("a newer agent has written it")
     except FileNotFoundError:
@@ -42,7 +46,8 @@ class Writer:
 
     def hold(self, memory: Memory) -> bool:
         """Take the latest, as it is at this moment; whether to ask for a write, as none is asked for."""
-        data = msgspec.json.encode(memory)
+        text = msgspec.json.encode(memory)
+        data = b"%08x\n" % zlib.crc32(text) + text
         with self._lock:
             is_asked, self._latest = self._latest is not None, data
         return not is_asked
@@ -61,6 +66,13 @@ class Writer:
             self._failed = True
         else:
             self._failed = False
+
+
+def _checked(data: bytes) -> bytes:
+    checksum, _, text = data.partition(b"\n")
+    if checksum != b"%08x" % zlib.crc32(text):
+        raise ValueError("its checksum does not fit")
+    return text
 
 
 def _small(data: bytes) -> bytes:

@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,11 @@ LEARNT = Memory(phase="count", phase_left_s=3600.5)
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "memory.json"
+
+
+def summed(text: bytes) -> bytes:
+    """As the file has it: a line with the checksum, then the text."""
+    return b"%08x\n" % zlib.crc32(text) + text
 
 
 def write(path: Path, memory: Memory) -> None:
@@ -53,14 +59,16 @@ def test_only_its_owner_may_read_it_and_nothing_else_is_left_beside_it(path: Pat
         b"",
         b"\0" * 4096,
         b"nonsense",
-        msgspec.json.encode(LEARNT)[:-3],
-        b'{"of a newer agent": ' + b"[" * 60_000,
-        b'{"phase": "' + b"\xff" * 10 + b'"}',
-        b'{"uplinks": 7}',
-        b'{"phase": 7}',
-        b"null",
-        msgspec.json.encode(LEARNT) + b" " * BYTES_AT_MOST,
-        msgspec.json.encode({"v": VERSION + 1}),
+        msgspec.json.encode(LEARNT),
+        summed(msgspec.json.encode(LEARNT))[:-3],
+        summed(msgspec.json.encode(LEARNT)).replace(b"3600.5", b"3600.4"),
+        summed(b'{"of a newer agent": ' + b"[" * 60_000),
+        summed(b'{"phase": "' + b"\xff" * 10 + b'"}'),
+        summed(b'{"uplinks": 7}'),
+        summed(b'{"phase": 7}'),
+        summed(b"null"),
+        summed(msgspec.json.encode(LEARNT) + b" " * BYTES_AT_MOST),
+        summed(msgspec.json.encode({"v": VERSION + 1})),
     ],
     ids=lambda data: repr(data[:16]),
 )
@@ -90,7 +98,7 @@ def test_what_a_power_cut_left_half_written_is_in_nobodys_way(path: Path) -> Non
 
 
 def test_an_older_version_is_read_as_far_as_it_goes(path: Path) -> None:
-    path.write_bytes(b'{"v": 0, "phase": "upload", "something": "else"}')
+    path.write_bytes(summed(b'{"v": 0, "phase": "upload", "something": "else"}'))
     assert read(path) == (Memory(phase="upload", v=0), None)
 
 

@@ -95,6 +95,8 @@ SUMMARY = Record(
                 rtt_p95_ms=9.5,
                 rtt_p99_ms=31.0,
                 rtt_max_ms=1203.5,
+                skipped=3,
+                after_idle_ms=912.5,
             ),
             UplinkSummary(name="geo", health=Health.POOR, sent=0, answered=0, lost=0, late=0, not_sent=120),
         ),

@@ -16,6 +16,8 @@ VERDICTS = tuple(health for health in Health if health is not Health.UNKNOWN)  #
 def codes_said_in(source: str) -> Iterator[str]:
     """The codes of every Fact(...), Noticed(...) and _once(...) in the source; of an f-string each thing it can be."""
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign) and _name(node.targets[0]) == "code" and isinstance(node.value, ast.IfExp):
+            yield from (part.value for part in (node.value.body, node.value.orelse) if isinstance(part, ast.Constant))
         if isinstance(node, ast.Call) and _name(node.func) in ("Fact", "Noticed", "_once") and node.args:
             match node.args[0]:
                 case ast.Constant(value=str(code)):
@@ -63,4 +65,5 @@ def test_an_unknown_code_would_be_found() -> None:
     assert list(codes_said_in('events.Noticed("OH", {})')) == ["OH"]
     assert list(codes_said_in('self._once("AH", {}, now)')) == ["AH"]
     assert list(codes_said_in('Fact(f"UPLINK_{x}")')) == ["UPLINK_UP", "UPLINK_POOR", "UPLINK_DEAD"]
+    assert list(codes_said_in('code = "A" if x else "B"')) == ["A", "B"]
     assert list(codes_said_in('Fact("A" + "B")')) == ["cannot tell what 'A' + 'B' is"]

@@ -16,6 +16,7 @@ from wire.messages import (
     Delivery,
     State,
     Stored,
+    Summary,
     decode,
     decode_record,
     encode,
@@ -161,3 +162,10 @@ def test_a_message_of_the_largest_size_is_taken_and_one_byte_more_is_not() -> No
 def test_a_refusal_says_what_was_expected() -> None:
     with pytest.raises(BadMessage, match=r"not a Stored: .*`seq`"):
         decode(b'{"type":"stored","epoch":"e"}', Stored)
+
+
+def test_a_summary_of_an_agent_that_knew_less_is_read() -> None:
+    older = golden("delivery_summary").replace(b',"skipped":3,"after_idle_ms":912.5', b"")
+    read = decode(older, Delivery)
+    assert isinstance(read.records[0].body, Summary)
+    assert (read.records[0].body.uplinks[0].skipped, read.records[0].body.uplinks[0].after_idle_ms) == (0, None)

@@ -7,6 +7,7 @@ import msgspec
 from central.core import fleet
 from central.core.fleet import News, StationView
 from central.edge.tables.models import Record
+from wire import evidence
 from wire.codes import CODES
 from wire.messages import Fact, Stamp, Summary
 
@@ -55,6 +56,8 @@ def _fact(fact: Fact) -> dict[str, Any]:
         "uplink": fact.uplink,
         "before": fact.before,
         "after": fact.after,
+        "told_id": evidence.told_id(fact),
+        "told_en": evidence.told_en(fact),
     }
 
 

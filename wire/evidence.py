@@ -1,0 +1,92 @@
+"""What a fact rests on, as one line that is understood at two in the morning, in two languages."""
+
+from dataclasses import dataclass
+
+from wire.messages import Fact
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Names in braces are keys of the evidence."""
+
+    id: str
+    en: str
+
+
+_BY_CAUSE = {
+    "silence": _Line(
+        "tak terdengar apa pun selama {silence_s} s ({unanswered} gema tak dijawab, no. {first_echo}-{last_echo}); "
+        "batas jalur ini {limit_s} s, tanpa gangguan terlampaui {per_month} kali dalam 30 hari",
+        "nothing heard for {silence_s} s ({unanswered} echoes unanswered, no. {first_echo}-{last_echo}); "
+        "this uplink's limit is {limit_s} s, passed {per_month} times in 30 days without an outage",
+    ),
+    "nothing could be sent": _Line(
+        "perangkat ini tidak dapat mengirim apa pun lewat jalur ini selama {silence_s} s",
+        "this device could send nothing by this uplink for {silence_s} s",
+    ),
+    "loss": _Line(
+        "{lost} dari {of} gema hilang sejak no. {first_echo} (skor {score}, batas {limit}); "
+        "kebetulan seperti ini {per_month} kali dalam 30 hari",
+        "{lost} of {of} echoes lost since no. {first_echo} (score {score}, limit {limit}); "
+        "by chance {per_month} times in 30 days",
+    ),
+    "delay": _Line(
+        "{slow} dari {of} jawaban lambat sejak no. {first_echo}, kini {rtt_ms} ms (skor {score}, batas {limit}); "
+        "kebetulan seperti ini {per_month} kali dalam 30 hari",
+        "{slow} of {of} answers slow since no. {first_echo}, now {rtt_ms} ms (score {score}, limit {limit}); "
+        "by chance {per_month} times in 30 days",
+    ),
+    "proven good": _Line(
+        "menjawab dengan baik; jalur buruk lolos ujian ini sekali dalam {odds} kali",
+        "it answers well; a bad uplink passes this test once in {odds} tries",
+    ),
+    "answers again, with loss": _Line("menjawab lagi, tetapi banyak yang hilang", "it answers again, but loses much"),
+    "no carrier": _Line("kabel lepas atau modem mati", "the cable is out or the modem is off"),
+    "no gateway": _Line("tidak ada gerbang (gateway)", "there is no gateway"),
+    "no such interface": _Line("antarmukanya tidak ada", "its interface is not there"),
+}
+
+_BY_CODE = {
+    "TARGET_SILENT": _Line(
+        "{target} tidak menjawab lagi, alamat lain menjawab", "{target} answers no more, the others do"
+    ),
+    "TARGET_ANSWERS": _Line("{target} menjawab lagi", "{target} answers again"),
+    "BUDGET_SPENT": _Line(
+        "hari ini {day_mb} dari {day_cap_mb} MB, bulan ini {month_mb} dari {month_cap_mb} MB",
+        "today {day_mb} of {day_cap_mb} MB, this month {month_mb} of {month_cap_mb} MB",
+    ),
+}
+
+
+def told_id(fact: Fact) -> str:
+    """In Indonesian; empty where there is nothing to add to the code."""
+    line = _line(fact)
+    return "" if line is None else _filled(line.id, fact)
+
+
+def told_en(fact: Fact) -> str:
+    """In English; what no sentence is known for comes as names and values."""
+    line = _line(fact)
+    return (
+        " ".join(f"{name}={_plain(fact, name)}" for name in fact.evidence) if line is None else _filled(line.en, fact)
+    )
+
+
+def _line(fact: Fact) -> _Line | None:
+    return _BY_CAUSE.get(str(fact.evidence.get("cause"))) or _BY_CODE.get(fact.code)
+
+
+def _filled(text: str, fact: Fact) -> str:
+    return text.format_map(_Values({name: _plain(fact, name) for name in fact.evidence}))
+
+
+def _plain(fact: Fact, name: str) -> str:
+    value = fact.evidence[name]
+    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class _Values(dict[str, str]):
+    """An older or a newer agent may leave a value out."""
+
+    def __missing__(self, name: str) -> str:
+        return "-"
