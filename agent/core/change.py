@@ -33,13 +33,15 @@ class Scores:
 class Cusum:
     """Page's test (1954): of all rules with the same rate of false alarms it is the quickest (Moustakides 1986)."""
 
-    __slots__ = ("bad", "began", "limit", "resets", "score", "scores", "taken", "worse")
+    __slots__ = ("_run", "_run_share", "bad", "began", "limit", "resets", "score", "scores", "taken", "worse")
 
-    def __init__(self, worse: Rates) -> None:
+    def __init__(self, worse: Rates, run_share: float = 2.0) -> None:
         self.worse = worse
         """What it is the quickest to find; where the link's own bursts are longer, they are taken for these."""
+        self._run_share = run_share
+        """Of the limit, what one run of bad outcomes adds at most."""
         self.scores, self.limit = Scores(1, 1, 1), 1
-        self.score = self.resets = 0
+        self.score = self.resets = self._run = 0
         self.bad = self.taken = self.began = 0
         """Since the score left nought: bad outcomes, all outcomes, and the number of the first."""
 
@@ -58,7 +60,11 @@ class Cusum:
             self.bad, self.taken, self.began = 0, 0, number
         self.bad, self.taken = self.bad + bad, self.taken + 1
         if bad:
-            self.score = min(self.score + (self.scores.goes_on if after_bad else self.scores.begins), 2 * self.limit)
+            self._run = 0 if not after_bad else self._run
+            weight = self.scores.goes_on if after_bad else self.scores.begins
+            weight = min(weight, max(0, int(self._run_share * self.limit) - self._run))
+            self._run += weight
+            self.score = min(self.score + weight, 2 * self.limit)
         else:
             self._fall(self.scores.ends if after_bad else 1)
 

@@ -18,6 +18,7 @@ LOSS_FAST, LOSS_SLOW = Rates(BAD_LOSS, BAD_LOSS), Rates(0.10, 0.10)  # a call br
 BASE_DELAY, GOT_USED_TO_DELAY = 0.02, 0.10
 DELAY_FAST, DELAY_SLOW = Rates(0.50, 0.98), Rates(0.30, 0.30)  # slow and so it stays; slow again and again
 SLOWER_BY_S = 0.2  # ten round trips of a web page take two seconds more; and at least twice the usual time
+ONE_RUN = 0.5  # of an alarm: a link of single losses may be out for a second now and then; how long, silence judges
 ALARM_EVERY_S = 150 * DAY_S  # each of two detectors of loss; all five together once in 43 days
 RARE_EVERY_S = 300 * DAY_S  # each of two detectors of delay, and the limit of silence
 SILENT_PER_MONTH = MONTH_S / RARE_EVERY_S
@@ -72,7 +73,7 @@ class Judge:
         self.proof = Proof(BASE_LOSS, BAD_LOSS, FIRST_ODDS)
         self.in_a_row = 0
         """Answered echoes since the last lost one."""
-        self._losses = (Cusum(LOSS_FAST), Cusum(LOSS_SLOW))
+        self._losses = (Cusum(LOSS_FAST, ONE_RUN), Cusum(LOSS_SLOW, ONE_RUN))
         self._delays = (Cusum(DELAY_FAST), Cusum(DELAY_SLOW))
         self._votes = Votes(targets)
         self._lost = self._slow = False

@@ -5,17 +5,17 @@ import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench import table
-from bench.detect import measure, recording
+from bench.detect import measure, promises, recording
 from bench.detect.measure import FAILURES, Cell, Watched
 from bench.detect.rule import Rule
-from bench.detect.rules import BESIDES, RULES
+from bench.detect.rules import BESIDES, EVEN, OPTIMUM, RULES
 from bench.detect.weather import DAY_S, WEATHERS, Link, Weather
 
-PLACE = "detection"
+PLACE, PROMISES = "detection", "promises"
 DOCS = Path("docs/failover.md")
 SHARE_TOLD = 0.01  # time in alarm that is worth a word
 Task = tuple[Rule, Weather, int, int]
@@ -29,16 +29,26 @@ def main() -> int:
         began_s = time.monotonic()
         with multiprocessing.Pool(arguments.jobs) as pool:
             cells = pool.imap(_cell, tasks)
-            rows = [_row(*task[:2], cell) for task, cell in zip(tasks, cells, strict=True)]
+            found = dict(zip(tasks, cells, strict=True))
+        rows = [_row(*task[:2], cell) for task, cell in found.items()]
         told = table.render(_head(), rows) + "\n\n" + _footer(arguments, len(tasks), time.monotonic() - began_s)
         print(told)
         for weather in weathers if arguments.trace else ():
             print(f"{weather.name}: {weather.source}")
         if not arguments.trace and not arguments.only:
             table.write(DOCS, PLACE, told)
+            kept = _promises(found)
+            print(kept)
+            table.write(DOCS, PROMISES, kept)
     except ValueError as why:
         raise SystemExit(str(why)) from None
     return 0
+
+
+def _promises(found: Mapping[Task, Cell]) -> str:
+    cells = {(task[0].name, task[1].name): cell for task, cell in found.items()}
+    rows = [promise.row for promise in promises.kept(cells, WEATHERS, EVEN.name, OPTIMUM.name)]
+    return table.render(["promise", "measured", "at most", "kept"], rows)
 
 
 def _arguments() -> argparse.Namespace:

@@ -8,7 +8,7 @@ import heapq
 import math
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
 
@@ -84,6 +84,8 @@ class Steps:
         self.watch.wake(Role.CARRYING if weather.role == "active" else Role.STANDBY, self.now)
         if self.even_s is not None:
             self.watch.pace = dict.fromkeys(Mood, self.even_s)
+            self.watch.judge.limits = replace(self.watch.judge.limits, echo_every_s=self.even_s)
+            self.watch.judge.retune()
         self._chance = random.Random(self.seed)
 
     def live(self, day: Day) -> Seen:
@@ -93,7 +95,7 @@ class Steps:
         while self.now < day.stop_s and not self._answered(day, seen):
             if day.failure is None and self._skip(day, seen):
                 continue
-            self._step(day, seen)
+            self.step(day, seen)
         seen.octets = float(self.known.spent.month_bytes - spent)
         self.known.spent.month_bytes = self.known.spent.day_bytes = 0  # what is spent is counted here, not capped
         return seen
@@ -107,7 +109,17 @@ class Steps:
             return newest.is_alarm and newest.at_s >= day.failure.at_s
         return not newest.is_alarm and newest.at_s >= repaired_s
 
-    def _step(self, day: Day, seen: Seen) -> None:
+    def until(self, day: Day, moment: float, seen: Seen) -> None:
+        """Step by step to this moment."""
+        while min(self._next_at(), day.stop_s) < moment:
+            self.step(day, seen)
+        self.now = moment
+
+    def _next_at(self) -> float:
+        tick_at = max(self.watch.wake_at(self.now), self.now)
+        return min(tick_at, self._coming[0][0]) if self._coming else tick_at
+
+    def step(self, day: Day, seen: Seen) -> None:
         """The next answer, or the next moment that the watch asks for."""
         tick_at = max(self.watch.wake_at(self.now), self.now)
         if self._coming and self._coming[0][0] <= tick_at:

@@ -7,6 +7,7 @@ from bench.detect.peers import FIVE, THREE, Bfd, Mwan3
 from bench.detect.rule import Rule
 
 EVEN = Ours("Siaga, an echo each 0.5 s whatever happens", "agent/core, at the optimum's spacing", 0.5)
-RULES: tuple[Rule, ...] = (Ours(), PFSENSE, OPNSENSE, Mwan3(), THREE, FIVE, Bfd(), Optimum())
+OPTIMUM = Optimum()
+RULES: tuple[Rule, ...] = (Ours(), PFSENSE, OPNSENSE, Mwan3(), THREE, FIVE, Bfd(), OPTIMUM)
 BESIDES: dict[str, tuple[Rule, ...]] = {"1 % independent": (EVEN,)}
 """By weather: the optimum is one of independent losses at an even spacing; there ours is compared with it."""

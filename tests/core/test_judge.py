@@ -182,6 +182,18 @@ def test_the_losses_of_bursts_that_the_link_is_known_for_are_not_counted_one_by_
     assert fed.verdicts == []
 
 
+def test_one_run_of_losses_however_long_is_half_a_case_at_most() -> None:
+    history = History()
+    history.losses.after_good, history.losses.begins = 1e6, 1e4
+    history.losses.after_bad, history.losses.goes_on = 1e4, 1e2  # single losses, so that each counts in full
+    fed = proven(history=history)
+    fed.judge.retune()
+    fed.feed(*[None] * 50)
+    assert fed.judge.health is Health.UP
+    fed.feed(RTT_S, *[None] * 50, RTT_S, *[None] * 50)
+    assert fed.judge.health is Health.POOR
+
+
 def test_delay_is_judged_against_what_is_usual_for_this_link() -> None:
     fed = proven()
     assert fed.until(Health.POOR, 0.5) < 30
