@@ -51,10 +51,13 @@ bench-lab: setup ## measure the lab itself; writes the table in docs/lab.md
 bench-failover: setup ## measure how long a dead uplink cuts a LAN off, beside dpinger; writes the table in docs/failover.md
 	@$(PY) -m lab enter -- $(PY) -m bench.failover
 
+bench-detect: setup ## simulate months of every kind of link under our detector and others' rules; writes docs/failover.md
+	@$(PY) -m bench.detect
+
 bench-cost: setup ## measure what the agent costs; writes the table in docs/architecture.md
 	@$(PY) -m lab enter -- $(PY) -m bench.daemon_cost
 
 clean: ## remove the virtual environment and what builds leave behind
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo test lint types check docs bench-lab bench-failover bench-cost clean
+.PHONY: help setup demo test lint types check docs bench-lab bench-failover bench-detect bench-cost clean

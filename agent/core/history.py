@@ -19,6 +19,7 @@ EDGES_S = (0.0, *(0.05 * 1.15**n for n in range(46)))  # of the bins of silences
 LAST_EDGE_S = 0.05 * 1.15**46
 TOP = 40  # the longest silences tell the tail: of fewer chance speaks, more are not the tail
 PRIOR = 20  # silences in a day
+LOSSES = 30  # a few bursts show what a link is like
 SHORTEST_EXCESS_S = 0.02  # equal lengths do not mean that the next one cannot be longer
 
 FIRST_TIMEOUT_S = 1.0  # RFC 6298 2.1, until an RTT is known
@@ -31,10 +32,10 @@ BASE_LEARNS_FROM = 25  # answers, before which the smoothed RTT stands for the u
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What a kind of link is taken for until it has a history; it weighs as much as PRIOR silences and 100 losses."""
+    """What a kind of link is taken for until it has a history; it weighs as much as PRIOR silences and LOSSES losses."""
 
     silence_s: float
-    goes_on: float = 0.5  # half of all losses are followed by another one: a bursty link, to be careful
+    goes_on: float = 0.05  # of all losses, how many are followed by another one
 
 
 USUAL = {
@@ -128,8 +129,8 @@ class Outcomes(msgspec.Struct):
         """`least` and `most` bound how often it goes bad: less is not worth knowing, more is not to be got used to."""
         begins = (1000 * least + self.begins) / (1000 + self.after_good)
         begins = min(max(begins, least), most)
-        tries = 100 + self.after_bad
-        goes_on = (100 * usual.goes_on + self.goes_on) / tries
+        tries = LOSSES + self.after_bad
+        goes_on = (LOSSES * usual.goes_on + self.goes_on) / tries
         goes_on += sqrt(goes_on * (1 - goes_on) / tries)
         return Rates(round(begins, 4), round(min(max(goes_on, begins), 0.95), 2))
 

@@ -74,7 +74,7 @@ class Echoes:
         self._changed = False
         """What follows has to be looked at again."""
         self._silence: Silence | None = None
-        self._overdue_at = inf
+        self._overdue_at = self._missed_at = inf
 
     @property
     def silence(self) -> Silence | None:
@@ -90,14 +90,22 @@ class Echoes:
             self._look()
         return self._overdue_at
 
+    @property
+    def missed_at(self) -> float:
+        """When the first unanswered echo should have been answered, whatever else was heard; inf without one."""
+        if self._changed:
+            self._look()
+        return self._missed_at
+
     def _look(self) -> None:
         self._changed = False
         if not self._waiting:
-            self._silence, self._overdue_at = None, inf
+            self._silence, self._overdue_at, self._missed_at = None, inf, inf
             return
-        first = self._waiting[0]
+        first, timeout_s = self._waiting[0], self.timeout_s(self._waiting[0])
         since = max(first.sent_at, self.heard_at or first.sent_at)
-        self._silence, self._overdue_at = Silence(since, first, self.seq), since + self.timeout_s(first)
+        self._silence = Silence(since, first, self.seq)
+        self._overdue_at, self._missed_at = since + timeout_s, first.sent_at + timeout_s
 
     @property
     def could_send(self) -> bool:

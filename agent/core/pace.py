@@ -39,7 +39,7 @@ Pace = dict[Mood, float]
 _EVERYWHERE: Pace = {Mood.STANDBY: STANDBY_EVERY_S, Mood.BURST: BURST_EVERY_S}
 # Two echoes a second at most in calm; narrow and often metered.
 _NARROW: Pace = _EVERYWHERE | {
-    Mood.DOUBT: 0.2, Mood.SUSPICION: 0.25, Mood.CARRYING: 0.5, Mood.SPARED: 1.5, Mood.PROOF: 0.5, Mood.ABSENCE: 2.0
+    Mood.DOUBT: 0.2, Mood.SUSPICION: 0.2, Mood.CARRYING: 0.5, Mood.SPARED: 1.0, Mood.PROOF: 0.5, Mood.ABSENCE: 2.0
 }  # fmt: skip
 PACES: dict[Kind, Pace] = {
     # Ten echoes fit into the shortest silence that is death; a cut is noticed within a quarter of a second.
@@ -50,15 +50,15 @@ PACES: dict[Kind, Pace] = {
     Kind.LEO: _NARROW,
     # Half a round trip between doubts; one echo a second in calm, as the answer takes most of a second anyway.
     Kind.GEO: _EVERYWHERE | {
-        Mood.DOUBT: 0.3, Mood.SUSPICION: 0.5, Mood.CARRYING: 1.0, Mood.SPARED: 3.0, Mood.PROOF: 1.0, Mood.ABSENCE: 5.0
+        Mood.DOUBT: 0.3, Mood.SUSPICION: 0.5, Mood.CARRYING: 1.0, Mood.SPARED: 2.0, Mood.PROOF: 1.0, Mood.ABSENCE: 5.0
     },
 }  # fmt: skip
 
 LOST_AFTER_S = {
-    Kind.FIBRE: 1.0,
-    Kind.LTE: 1.5,  # radio scheduling and hand-over: tails of a second are ordinary
-    Kind.LEO: 1.0,
-    Kind.GEO: 2.0,
+    Kind.FIBRE: 0.5,
+    Kind.LTE: 0.6,  # tails of a second are ordinary, but what comes later is taken back
+    Kind.LEO: 0.6,
+    Kind.GEO: 1.5,
 }
 
 

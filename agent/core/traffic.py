@@ -3,8 +3,14 @@
 from enum import Enum, auto
 
 from agent.core.events import TrafficCounted
+from agent.core.station import Kind
 
-BUSY_ABOVE_BPS = 30_000  # bytes a second; less does not fill even a 256 kbit/s satellite uplink
+BUSY_ABOVE_BPS = {  # bytes a second: who is slow or lossy below that is not slow because of its users
+    Kind.FIBRE: 500_000,
+    Kind.LTE: 125_000,
+    Kind.LEO: 500_000,
+    Kind.GEO: 30_000,  # fills a return channel of 256 kbit/s
+}
 BUSY_SHARE = 0.5  # of the most that the uplink was seen to carry
 LIFE_LASTS_S = 1.0  # counters are read four times a second
 BUSY_LASTS_S = 2.0  # a queue of a second or two empties after the load has ended
@@ -23,7 +29,8 @@ class Sign(Enum):
 class Traffic:
     """Counters in, signs out. Counters that begin again from nought are a new beginning, not a sign."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Kind) -> None:
+        self._above_bps = BUSY_ABOVE_BPS[kind]
         self._last: TrafficCounted | None = None
         self._at = 0.0
         self._peaks_bps = [0.0, 0.0]
@@ -64,7 +71,7 @@ class Traffic:
         for way, size in enumerate(moved):
             rate_bps = size / max(passed_s, 0.1)
             self._peaks_bps[way] = max(self._peaks_bps[way] * fade, rate_bps)
-            if rate_bps >= max(BUSY_ABOVE_BPS, BUSY_SHARE * self._peaks_bps[way]):
+            if rate_bps >= max(self._above_bps, BUSY_SHARE * self._peaks_bps[way]):
                 self._busy_until = now + BUSY_LASTS_S
 
 

@@ -47,7 +47,7 @@ class Watch:
         self.echoes = Echoes(known.history, LOST_AFTER_S[uplink.kind])
         self.judge = Judge(uplink.kind, targets, known.history, now)
         self.budget = Budget(caps(uplink), known.spent, now)
-        self.traffic = Traffic()
+        self.traffic = Traffic(uplink.kind)
         self._rotation = Rotation(targets)
         self._unsendable: dict[str, float] = {}
         self._bytes = {target: ECHO_BYTES[ip_address(target).version] for target in targets}
@@ -56,6 +56,7 @@ class Watch:
         self._standby_beats = self._skipped = 0
         self._refused = self._refusal_told = False
         self._tuned_at = self._passed_at = now
+        self._tune_after_s = 60.0
 
     @property
     def health(self) -> Health:
@@ -164,7 +165,7 @@ class Watch:
         if judge.health is not Health.UP:
             return Mood.PROOF
         if self.role is Role.CARRYING:
-            if not judge.calm:
+            if not judge.calm or now >= self.echoes.missed_at:
                 return Mood.SUSPICION
             return Mood.SPARED if self.traffic.answers(now) else Mood.CARRYING
         return Mood.BURST if 0 < self._standby_beats % (BURST_EVERY + BURST) <= BURST else Mood.STANDBY
@@ -224,6 +225,7 @@ class Watch:
         if now >= self.tune_at:
             self.known.history.fade(now - self._tuned_at)
             self._tuned_at = now
+            self._tune_after_s = min(2 * self._tune_after_s, HOUR_S)
             self.judge.retune()
 
     def _told(self, verdict: Verdict, now: float) -> Fact:
@@ -263,8 +265,8 @@ class Watch:
 
     @property
     def tune_at(self) -> float:
-        """When the limits follow the history next."""
-        return self._tuned_at + HOUR_S
+        """When the limits follow the history next: soon while the uplink is new, then each hour."""
+        return self._tuned_at + self._tune_after_s
 
     def spacing_s(self, now: float) -> float:
         """How far apart its echoes are now."""
@@ -274,7 +276,9 @@ class Watch:
         moment = self._beat_at + self._spacing(now)[2]
         silence = self.echoes.silence
         if silence is not None:
-            if now < self.echoes.overdue_at:
+            if now < self.echoes.missed_at:
+                moment = min(moment, self.echoes.missed_at)
+            elif now < self.echoes.overdue_at:
                 moment = min(moment, self.echoes.overdue_at)
             elif self.health is not Health.DEAD:
                 moment = min(moment, silence.since + self.judge.silence_limit_s(self._beat_s(silence)))

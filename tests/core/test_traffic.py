@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.events import TrafficCounted
+from agent.core.station import Kind
 from agent.core.traffic import (
     ASKED_AT_LEAST,
     BUSY_ABOVE_BPS,
@@ -52,19 +53,19 @@ class Counted:
 
 def counted(**known: int | None) -> Counted:
     """Read once, so that there is something to compare with."""
-    new = Counted(Traffic(), **known)  # type: ignore[arg-type]
+    new = Counted(Traffic(Kind.LTE), **known)  # type: ignore[arg-type]
     assert new.read() is Sign.NONE
     return new
 
 
 def test_before_anything_was_counted_nothing_is_known() -> None:
-    traffic = Traffic()
+    traffic = Traffic(Kind.LTE)
     assert not traffic.busy(0.0)
     assert not traffic.answers(0.0)
 
 
 def test_the_first_reading_is_no_sign_however_much_was_counted_before() -> None:
-    new = Counted(Traffic(), rx=10**12, tx=10**12, asked=10**6, answered=10**6)
+    new = Counted(Traffic(Kind.LTE), rx=10**12, tx=10**12, asked=10**6, answered=10**6)
     assert new.read() is Sign.NONE
     assert not new.busy
     assert not new.traffic.answers(new.now)
@@ -156,7 +157,7 @@ def test_packets_that_are_no_longer_counted_are_no_sign() -> None:
 def test_doubt_needs_an_answer_before_it_whatever_is_counted(
     readings: list[tuple[int, int, int, int, float]],
 ) -> None:
-    traffic, now, lived = Traffic(), 0.0, False
+    traffic, now, lived = Traffic(Kind.LTE), 0.0, False
     for rx, tx, asked, answered, passed_s in readings:
         now += passed_s
         sign = traffic.take(TrafficCounted("lte", rx, tx, asked, answered), now)
@@ -190,15 +191,15 @@ def test_each_direction_has_its_own_peak() -> None:
     lte = counted()
     lte.carry(rx_bps=10e6)
     lte.carry(for_s=10)
-    lte.carry(tx_bps=0.1e6)
+    lte.carry(tx_bps=0.2e6)
     assert lte.busy
 
 
 def test_what_does_not_fill_the_narrowest_line_is_not_busy() -> None:
     lte = counted()
-    lte.carry(rx_bps=BUSY_ABOVE_BPS * 0.9, tx_bps=BUSY_ABOVE_BPS * 0.9, for_s=60)
+    lte.carry(rx_bps=BUSY_ABOVE_BPS[Kind.LTE] * 0.9, tx_bps=BUSY_ABOVE_BPS[Kind.LTE] * 0.9, for_s=60)
     assert not lte.busy
-    lte.carry(tx_bps=BUSY_ABOVE_BPS)
+    lte.carry(tx_bps=BUSY_ABOVE_BPS[Kind.LTE])
     assert lte.busy
 
 
