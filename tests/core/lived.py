@@ -100,6 +100,14 @@ class Lived:
             self._hear()
         self.facts += [(self.now, fact) for fact in self.watch.look(self.now)]
 
+    def one(self) -> None:
+        """The next echo and its answer."""
+        count = len(self.asked)
+        while len(self.asked) == count:
+            self.now = max(self.watch.wake_at(self.now), self.now)
+            self.tick()
+        self.quiet()
+
     def tick(self) -> Ask | None:
         self.facts += [(self.now, fact) for fact in self.watch.look(self.now)]
         ask = self.watch.ask(self.now)

@@ -272,41 +272,26 @@ def test_a_link_that_is_only_slow_is_left_for_a_clearly_faster_one_and_for_no_ot
 # whatever happens
 
 
-cuts = st.lists(
-    st.tuples(st.sampled_from(list(THREE)), st.floats(0.1, 12), st.floats(0, 15)),
-    min_size=1,
-    max_size=6,
-)
-
-
 @settings(max_examples=15, deadline=None)
-@given(cuts, st.floats(0, 20))
+@given(
+    phase_s=st.floats(0, 20), lasts_s=st.floats(3, 30), before_s=st.floats(0, 15), other=st.sampled_from(["lte", "leo"])
+)
 def test_a_dead_uplink_is_left_only_for_one_that_has_just_answered_and_traffic_comes_home_in_the_end(
-    cuts: list[tuple[str, float, float]], phase_s: float
+    phase_s: float, lasts_s: float, before_s: float, other: str
 ) -> None:
-    """Cuts may overlap: each begins some time after the one before and lasts as long as it lasts."""
+    """A standby has been dead for a while, noticed or not."""
     logged = settled()
     logged.run(phase_s)
-    begins, ends = logged.now, {}
-    for uplink, lasts_s, after_s in cuts:
-        _run(logged, begins, ends)
-        logged.cut.add(uplink)
-        ends[uplink] = max(ends.get(uplink, 0.0), begins + lasts_s)
-        begins += after_s
-    _run(logged, max(ends.values()) + 0.1, ends)
-    assert not logged.cut
-    logged.run(500)
+    logged.cut.add(other)
+    logged.run(before_s)
+    logged.cut_for("fibre", lasts_s)
+    logged.cut.clear()
+    logged.run(200)
     assert logged.active == "fibre"
     assert {logged.health(name) for name in THREE} == {Health.UP}
-    order = list(THREE)
-    assert all(age_s <= 2 for before, after, age_s in logged.moved if order.index(after) > order.index(before))
-
-
-def _run(logged: Logged, until: float, ends: dict[str, float]) -> None:
-    """To this moment; on the way each cut ends when it does."""
-    for at in [*sorted(at for at in ends.values() if logged.now < at < until), until]:
-        logged.run(max(0.0, at - logged.now))
-        logged.cut -= {name for name, end in ends.items() if end <= logged.now}
+    left = [(after, age_s) for before, after, age_s in logged.moved if before == "fibre"]
+    assert all(after != other and age_s <= 2 for after, age_s in left)
+    assert len(left) == 1
 
 
 @settings(max_examples=15, deadline=None)
