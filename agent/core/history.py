@@ -32,7 +32,7 @@ BASE_LEARNS_FROM = 25  # answers, before which the smoothed RTT stands for the u
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What a kind of link is taken for until it has a history; it weighs as much as PRIOR silences and LOSSES losses."""
+    """What a kind of link is taken for until it has a history; it weighs as PRIOR silences and LOSSES losses."""
 
     silence_s: float
     goes_on: float = 0.05  # of all losses, how many are followed by another one
