@@ -34,7 +34,7 @@ from wire.messages import Fact, Record, Stamp, Summary
 SETTLING_S = 40.0  # before the timeline begins; a GEO link needs seven good echoes a second apart
 KERNEL_S = 0.003  # measured: 1 to 6 ms from an event to our hearing of it
 CLIENT_EVERY_S = 0.01
-ECHO_BYTES = 44
+ECHO_BYTES = 36
 CLIENT_BYTES = 200
 
 
