@@ -40,6 +40,8 @@ class Watch:
 
     def __init__(self, uplink: Uplink, targets: tuple[str, ...], now: float, known: Watched) -> None:
         self.uplink, self.known = uplink, known
+        trips = known.history.trips
+        known.history.trips = {target: trips[target] for target in targets if target in trips}
         self.role = Role.STANDBY
         self.pace = PACES[uplink.kind]
         self.trouble: str | None = None
