@@ -19,7 +19,8 @@ EDGES_S = (0.0, *(0.05 * 1.15**n for n in range(46)))  # of the bins of silences
 LAST_EDGE_S = 0.05 * 1.15**46
 TOP = 40  # the longest silences tell the tail: of fewer chance speaks, more are not the tail
 PRIOR = 20  # silences in a day
-LOSSES = 30  # a few bursts show what a link is like
+OUTCOMES = 30  # a few bursts show what a link is like
+GOES_ON_AT_MOST = 0.9  # bursts of ten; what lasts longer is no burst
 SHORTEST_EXCESS_S = 0.02  # equal lengths do not mean that the next one cannot be longer
 
 FIRST_TIMEOUT_S = 1.0  # RFC 6298 2.1, until an RTT is known
@@ -32,10 +33,13 @@ BASE_LEARNS_FROM = 25  # answers, before which the smoothed RTT stands for the u
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What a kind of link is taken for until it has a history; it weighs as PRIOR silences and LOSSES losses."""
+    """What a kind of link is taken for until it has a history: as if PRIOR silences and OUTCOMES losses had been so."""
 
     silence_s: float
-    goes_on: float = 0.05  # of all losses, how many are followed by another one
+    loss_goes_on: float = 0.05
+    """Of all losses, how many are followed by another one."""
+    delay_goes_on: float = 0.5
+    """Of slow answers: a queue lasts."""
 
 
 USUAL = {
@@ -125,14 +129,14 @@ class Outcomes(msgspec.Struct):
             self.after_good += 1
             self.begins += bad
 
-    def rates(self, least: float, most: float, usual: Usual) -> Rates:
+    def rates(self, least: float, most: float, goes_on: float) -> Rates:
         """`least` and `most` bound how often it goes bad: less is not worth knowing, more is not to be got used to."""
         begins = (1000 * least + self.begins) / (1000 + self.after_good)
         begins = min(max(begins, least), most)
-        tries = LOSSES + self.after_bad
-        goes_on = (LOSSES * usual.goes_on + self.goes_on) / tries
+        tries = OUTCOMES + self.after_bad
+        goes_on = (OUTCOMES * goes_on + self.goes_on) / tries
         goes_on += sqrt(goes_on * (1 - goes_on) / tries)
-        return Rates(round(begins, 4), round(min(max(goes_on, begins), 0.95), 2))
+        return Rates(round(begins, 4), round(min(max(goes_on, begins), GOES_ON_AT_MOST), 2))
 
     def known_to_go_on(self) -> float:
         """As seen, without any prior; a burst is taken for five long at most, or a proof would take minutes."""

@@ -15,8 +15,8 @@ from wire.messages import Evidence, Health
 BASE_LOSS, GOT_USED_TO_LOSS = 0.01, 0.05  # a healthy link may lose one in a hundred; nobody gets used to one in ten
 BAD_LOSS = 0.20  # a form of many small requests becomes too slow to fill in
 LOSS_FAST, LOSS_SLOW = Rates(BAD_LOSS, BAD_LOSS), Rates(0.10, 0.10)  # a call breaks up from one in ten
-BASE_DELAY, GOT_USED_TO_DELAY = 0.02, 0.10
-DELAY_FAST, DELAY_SLOW = Rates(0.50, 0.98), Rates(0.30, 0.30)  # slow and so it stays; slow again and again
+BASE_DELAY, GOT_USED_TO_DELAY = 0.02, 0.05
+DELAY_FAST, DELAY_SLOW = Rates(0.10, 0.98), Rates(0.30, 0.30)  # slow and so it stays; slow again and again
 SLOWER_BY_S = 0.2  # ten round trips of a web page take two seconds more; and at least twice the usual time
 ONE_RUN = 0.5  # of an alarm: a link of single losses may be out for a second now and then; how long, silence judges
 ALARM_EVERY_S = 150 * DAY_S  # each of two detectors of loss; all five together once in 43 days
@@ -108,8 +108,8 @@ class Judge:
 
     def retune(self) -> None:
         """Follow the history: limits for the rates that were learnt, and for the silences that were survived."""
-        losses = self.history.losses.rates(BASE_LOSS, GOT_USED_TO_LOSS, self.usual)
-        delays = self.history.delays.rates(BASE_DELAY, GOT_USED_TO_DELAY, self.usual)
+        losses = self.history.losses.rates(BASE_LOSS, GOT_USED_TO_LOSS, self.usual.loss_goes_on)
+        delays = self.history.delays.rates(BASE_DELAY, GOT_USED_TO_DELAY, self.usual.delay_goes_on)
         for cusum in self._losses:
             cusum.suit(losses, ALARM_EVERY_S / self.limits.echo_every_s)
         for cusum in self._delays:

@@ -196,7 +196,7 @@ def test_one_run_of_losses_however_long_is_half_a_case_at_most() -> None:
 
 def test_delay_is_judged_against_what_is_usual_for_this_link() -> None:
     fed = proven()
-    assert fed.until(Health.POOR, 0.5) < 30
+    assert fed.until(Health.POOR, 0.5) < 40
     assert fed.verdicts[0].evidence["cause"] == "delay"
     assert fed.judge.delayed
 
