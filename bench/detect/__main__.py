@@ -5,7 +5,7 @@ import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench import table
@@ -29,8 +29,8 @@ def main() -> int:
         began_s = time.monotonic()
         with multiprocessing.Pool(arguments.jobs) as pool:
             cells = pool.imap(_cell, tasks)
-            found = dict(zip(tasks, cells, strict=True))
-        rows = [_row(*task[:2], cell) for task, cell in found.items()]
+            found = list(zip(tasks, cells, strict=True))
+        rows = [_row(*task[:2], cell) for task, cell in found]
         told = table.render(_head(), rows) + "\n\n" + _footer(arguments, len(tasks), time.monotonic() - began_s)
         print(told)
         for weather in weathers if arguments.trace else ():
@@ -45,8 +45,8 @@ def main() -> int:
     return 0
 
 
-def _promises(found: Mapping[Task, Cell]) -> str:
-    cells = {(task[0].name, task[1].name): cell for task, cell in found.items()}
+def _promises(found: list[tuple[Task, Cell]]) -> str:
+    cells = {(rule.name, weather.name): cell for (rule, weather, *_), cell in found}
     rows = [promise.row for promise in promises.kept(cells, WEATHERS, EVEN.name, OPTIMUM.name)]
     return table.render(["promise", "measured", "at most", "kept"], rows)
 
