@@ -55,7 +55,7 @@ def test_no_byte_is_sent_or_received_past_the_cap_however_bad_the_weather(
     seed: int,
 ) -> None:
     lived, chance = Lived(kind, role, day_mb=day_bytes / MB), random.Random(seed)
-    lived.rtt_s = lambda _: None if chance.random() < loss else RTT_S[kind] * chance.choice([1, 1, 1, 3])
+    lived.rtt_s = lambda _: None if chance.random() < loss else RTT_S[kind] * chance.uniform(0.9, 1.2)
     lived.users = (3, 3, 900) if answered else None
     for cut_s, calm_s in [*cuts, (1, 60)]:
         lived.cut_for(cut_s)
