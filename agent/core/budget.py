@@ -50,8 +50,13 @@ class Budget:
         self._at = now
 
     def charge(self, size: int) -> None:
-        self.spent.day_bytes += size
-        self.spent.month_bytes += size
+        self.spent.day_bytes = max(0, self.spent.day_bytes + size)  # what comes back may be of the day before
+        self.spent.month_bytes = max(0, self.spent.month_bytes + size)
+
+    @property
+    def scarce(self) -> bool:
+        """The share of calm is spent."""
+        return self._left(CALM_SHARE * self.limits.day_bytes, CALM_SHARE * self.limits.month_bytes) < 0
 
     def allows(self, size: int, now: float) -> bool:
         self._pass(now)

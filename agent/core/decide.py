@@ -36,6 +36,8 @@ class Candidate:
     """Its last echoes were answered, though it may not have proven good yet."""
     verified: bool = True
     """It has answered what it was asked last; False for one that must first be asked."""
+    fresh: bool = True
+    """It has answered just now; what moves without need waits for that."""
     home_at: float = 0.0
     """Before this moment the traffic does not come home to it."""
     delayed: bool = False
@@ -101,7 +103,7 @@ def _come_home(candidates: tuple[Candidate, ...], current: Candidate, phase: Pha
         return Choice(current.uplink, "it is the preferred one that is good")
     if not COMES_HOME[phase]:
         return Choice(current.uplink, f"nothing moves by itself in the phase {phase}")
-    home = next((each for each in good if now >= each.home_at), None)
+    home = next((each for each in good if now >= each.home_at and each.fresh), None)
     if home is None:
         return Choice(current.uplink, f"{good[0].uplink} has only just recovered")
     return Choice(home.uplink, f"{home.uplink} has proven good")

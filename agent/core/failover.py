@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.core.decide import Candidate, Choice, Phase, Relapses, choose
+from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, Relapses, choose
 from agent.core.events import (
     EchoNotSent,
     EchoReturned,
@@ -173,22 +173,36 @@ class Failover:
                 yield SendEchoes(name, ask.seq, (ask.target,))
 
     def _wake(self, now: float) -> None:
-        """So many standbys are woken that one of them answers, the preferred ones first."""
+        """So many standbys are woken that none better than who answers is asleep; and who is to be come home to."""
         carrying = set(self._active.values())
         wanted = any(
             watched.watch.health is Health.DEAD or watched.watch.doubtful(now)
             for name, watched in self._watched.items()
             if name in carrying
         )
+        in_need = any(self._watched[name].watch.health is not Health.UP for name in carrying if name is not None)
+        before = True  # as long as no uplink that carries traffic has come: these are preferred to it
         for name, watched in self._watched.items():
             watch = watched.watch
             if name in carrying:
                 watch.wake(Role.CARRYING, now)
+                before = False
             elif wanted and watch.health is not Health.DEAD:
                 watch.wake(Role.WOKEN, now)
-                wanted = watch.silent(now)
+                wanted = watch.silent(now) or watch.health is not Health.UP or now < watched.home_at
+            elif before and not in_need and self._may_come_home(watched, now):
+                watch.wake(Role.WOKEN, now)
             else:
                 watch.wake(Role.STANDBY, now)
+
+    def _may_come_home(self, watched: _Watched, now: float) -> bool:
+        return (
+            watched.watch.health is Health.UP
+            and now >= watched.home_at
+            and COMES_HOME[self._phase]
+            and self._override is None
+            and any(watched.link.has(family) for family in Family)
+        )
 
     # judge
 
@@ -239,6 +253,7 @@ class Failover:
                 watched.watch.health,
                 watched.watch.judge.answers,
                 watched.watch.verified(now),
+                watched.watch.fresh(now),
                 watched.home_at,
                 watched.watch.judge.delayed,
                 watched.watch.sample(now).rtt_ms if watched.watch.judge.delayed else watched.watch.usual_rtt_ms,

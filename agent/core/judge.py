@@ -139,7 +139,8 @@ class Judge:
             return moved
         self.in_a_row = 0 if echo.lost else self.in_a_row + 1
         slow = _is_slow(echo)
-        if self.health is not Health.UP:
+        counts = not echo.lost or self.proof.begun or not self.proof.failed  # all that is lost in a row fails it once
+        if self.health is not Health.UP and counts:
             self.proof.take(echo.lost or slow)
         if self.health is not Health.DEAD:
             self._take_loss(echo)

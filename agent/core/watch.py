@@ -1,5 +1,6 @@
 """One uplink, watched: when it is asked, what it answers, what that costs, and what is thought of it."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -9,7 +10,7 @@ from agent.core.budget import Budget, caps
 from agent.core.events import TrafficCounted
 from agent.core.history import HOUR_S
 from agent.core.judge import Judge, Verdict
-from agent.core.measure import Echo, Echoes, Sample, Silence
+from agent.core.measure import IDLE_S, REMEMBERED_S, Echo, Echoes, Sample, Silence
 from agent.core.memory import Watched
 from agent.core.pace import BURST, BURST_EVERY, ECHO_BYTES, LOST_AFTER_S, PACES, PATIENT, Mood, Rotation
 from agent.core.station import Uplink
@@ -18,6 +19,8 @@ from wire.messages import Evidence, Fact, Health, UplinkSummary
 
 UNSENDABLE_S = 60  # a target of a family that this uplink does not have is tried again after a minute
 DOUBLINGS_AT_MOST = 6  # of the pause between echoes of an uplink that failed its proof again and again
+PROOF_EVERY_AT_MOST_S = 0.8 * IDLE_S  # an echo after a longer pause says nothing of delay, so it proves nothing
+FRESH_S = 2.0  # an answer that is older does not show that the uplink still lives
 
 
 class Role(Enum):
@@ -56,6 +59,8 @@ class Watch:
         self._largest = max(self._bytes.values())
         self._beat_at = self._doubted_at = self._woken_at = now - HOUR_S
         self._standby_beats = self._skipped = 0
+        self._owed: deque[Echo] = deque()
+        """Lost; what was paid for their answers comes back when none can come any more."""
         self._refused = self._refusal_told = False
         self._tuned_at = self._passed_at = now
         self._tune_after_s = 60.0
@@ -92,6 +97,11 @@ class Watch:
         heard_at = self.echoes.heard_at
         return self._refused or (heard_at is not None and (self.role is not Role.WOKEN or heard_at > self._woken_at))
 
+    def fresh(self, now: float) -> bool:
+        """It has answered just now, or may not be asked."""
+        heard_at = self.echoes.heard_at
+        return self._refused or (heard_at is not None and now - heard_at <= FRESH_S)
+
     # measure
 
     def ask(self, now: float) -> Ask | None:
@@ -120,7 +130,6 @@ class Watch:
         if echo is None:
             return
         if echo.settled:
-            self.budget.charge(self._bytes[target] // 2)
             self.judge.unlose(echo)
         self._survive(silence, now)
 
@@ -150,6 +159,8 @@ class Watch:
         wanted_s = self.pace[mood]
         if mood in (Mood.PROOF, Mood.ABSENCE) and self.health is not Health.UNKNOWN:
             wanted_s *= 2 ** min(self.judge.proof.failed, DOUBLINGS_AT_MOST)
+        if mood is Mood.PROOF:
+            wanted_s = min(wanted_s, PROOF_EVERY_AT_MOST_S)
         if mood not in PATIENT:
             return mood, wanted_s, wanted_s
         return mood, wanted_s, self.budget.calm_spacing_s(wanted_s, self._largest, now)
@@ -193,8 +204,10 @@ class Watch:
         """What follows from all that was heard up to now."""
         self._pass_time(now)
         busy = self.traffic.busy(now)
+        self._refund(now)
         for echo in self.echoes.settle(now):
-            self._refund(echo)
+            if not echo.sent or echo.lost:
+                self._owed.append(echo)
             if busy and self.health is Health.UP:
                 continue  # its own users fill it
             target = self.judge.settle(echo)
@@ -208,12 +221,14 @@ class Watch:
             yield self._told(verdict, now)
         yield from self._tell_refusal()
 
-    def _refund(self, echo: Echo) -> None:
+    def _refund(self, now: float) -> None:
         """An answer was paid for when its echo was sent; what was not sent, or not answered, costs nothing."""
-        if not echo.sent:
-            self.budget.charge(-self._bytes[echo.target])
-        elif echo.lost:
-            self.budget.charge(-self._bytes[echo.target] // 2)
+        while self._owed and now > self._owed[0].sent_at + REMEMBERED_S:
+            echo = self._owed.popleft()
+            if not echo.sent:
+                self.budget.charge(-self._bytes[echo.target])
+            elif echo.lost:
+                self.budget.charge(-self._bytes[echo.target] // 2)
 
     def _beat_s(self, silence: Silence) -> float:
         """What was on its way is gone; then the wait for the next echo, and for its answer."""
@@ -247,7 +262,7 @@ class Watch:
                 "month_cap_mb": limits.month_bytes / 1e6,
             }
             yield Fact("BUDGET_SPENT", self.uplink.name, evidence=evidence)
-        self._refusal_told = self._refused
+        self._refusal_told = self._refused or (self._refusal_told and self.budget.scarce)
 
     def pass_over(self, times: int) -> float:
         """As so many echoes at the pace of now, each answered as usual; what a simulation of months skips over.

@@ -168,15 +168,22 @@ class Steps:
         watch = self.watch
         if self._coming or watch.role is not Role.CARRYING or watch.health is not Health.UP or watch.echoes.silence:
             return False
-        if self._good_left < 0:
-            self._draw(day)
-        horizon_s = min(day.next_trouble(self.now), watch.tune_at) - self.now - 1.0
-        times = min(self._good_left, watch.judge.until_calm or math.inf, horizon_s / watch.spacing_s(self.now))
-        if times < 3:
+        if self._times(day) < 3:
             return False
         self._look(self.now + AHEAD_S, seen)
         if watch.health is not Health.UP:
             return True
-        self._good_left -= int(times)
-        self.now = watch.pass_over(int(times))
+        times = int(self._times(day))  # a loss that has just been settled has made it dense
+        if times < 3:
+            return False
+        self._good_left -= times
+        self.now = watch.pass_over(times)
         return True
+
+    def _times(self, day: Day) -> float:
+        """So many echoes from now on leave at one pace and are answered in time."""
+        if self._good_left < 0:
+            self._draw(day)
+        watch = self.watch
+        horizon_s = min(day.next_trouble(self.now), watch.tune_at) - self.now - 1.0
+        return min(self._good_left, watch.judge.until_calm or math.inf, horizon_s / watch.spacing_s(self.now))

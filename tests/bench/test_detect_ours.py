@@ -17,6 +17,8 @@ from wire.messages import Health
 
 SPAN_S = 7200.0
 LOSSY = Link(Weather("loses 1 %", "fibre", 0.03, 5e-4, 0.01, "by hand"))
+MOBILE = Link(Weather("mobile", "lte", 0.06, 0.01, 0.01, "by hand"))
+ORBIT = Link(Weather("in orbit", "geo", 0.6, 0.02, 0.005, "by hand"))
 
 
 # a stretch at once
@@ -93,6 +95,39 @@ class EveryEcho(Steps):
 
     def _skip(self, _day: Day, _seen: Seen) -> bool:
         return False
+
+
+def lived_days(driver: type[Steps], link: Link) -> tuple[Steps, list[Seen]]:
+    """Two short days of this link, one after the other, with a few troubles in each."""
+    weather = link.weather
+    steps, seen = driver(link, Watched(), 0.0, 5), []
+    for start_s in (0.0, SPAN_S):
+        outages = [(start_s + at_s, start_s + at_s + lasts_s) for at_s, lasts_s in ((900, 0.6), (3000, 12), (5000, 30))]
+        stalls = [(start_s + 1800, start_s + 1800.5)]
+        law = weather.loss, weather.rtt_s, weather.jitter_s
+        seen.append(steps.live(made_day(outages, stalls, *law, start_s, SPAN_S)))
+    return steps, seen
+
+
+@pytest.mark.parametrize("link", [LOSSY, MOBILE, ORBIT], ids=lambda link: link.weather.name)
+def test_days_with_and_without_skipping_agree_in_echoes_bytes_verdicts_and_what_is_learnt(link: Link) -> None:
+    (skipped, seen), (stepped, seen_all) = lived_days(Steps, link), lived_days(EveryEcho, link)
+    assert skipped.watch.echoes.seq == pytest.approx(stepped.watch.echoes.seq, rel=0.03)
+    assert sum(day.octets for day in seen) == pytest.approx(sum(day.octets for day in seen_all), rel=0.03)
+    assert _alarms(seen) == pytest.approx(_alarms(seen_all), abs=10)
+    some, all_ = skipped.known.history, stepped.known.history
+    assert some.losses.after_good == pytest.approx(all_.losses.after_good, rel=0.03)
+    begins, expected = some.losses.begins, all_.losses.begins
+    assert begins == pytest.approx(expected, abs=4 * (begins + expected) ** 0.5)
+    assert begins / some.losses.after_good == pytest.approx(link.weather.loss, rel=0.5)
+    assert some.silences.watched_s == pytest.approx(all_.silences.watched_s, rel=0.03)
+    assert skipped.watch.usual_rtt_ms == pytest.approx(stepped.watch.usual_rtt_ms, rel=0.25)
+    limits_s = [each.watch.judge.silence_limit_s(0) for each in (skipped, stepped)]
+    assert limits_s[0] == pytest.approx(limits_s[1], rel=0.3)
+
+
+def _alarms(seen: list[Seen]) -> list[float]:
+    return [change.at_s for day in seen for change in day.changes if change.is_alarm]
 
 
 @pytest.mark.parametrize("driver", [Steps, EveryEcho])

@@ -319,7 +319,7 @@ def test_an_operators_choice_is_followed_at_once_and_ends_by_itself() -> None:
     assert driven.active == "lte"
     driven.run(29.9)
     assert driven.active == "lte"
-    driven.run(0.2)
+    driven.run(0.4)
     assert driven.codes == ["OVERRIDE_SET", "TRAFFIC_MOVED", "OVERRIDE_ENDED", "TRAFFIC_MOVED"]
     assert driven.fact("OVERRIDE_ENDED").evidence == {"reason": "its time is over"}
     assert driven.active == "fibre"

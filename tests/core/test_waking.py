@@ -196,7 +196,7 @@ def test_a_phase_ends_by_itself_and_both_its_turns_are_told() -> None:
     logged.handle(PhaseSet(Phase.COUNT, 300))
     logged.run(299.9)
     assert (logged.active, logged.core.state(logged.now).phase) == ("lte", "count")
-    logged.run(0.2)
+    logged.run(0.4)
     assert (logged.active, logged.core.state(logged.now).phase) == ("fibre", "normal")
     told = [(round(at - since, 3), fact.before, fact.after) for at, fact in logged.facts if fact.code == "PHASE_SET"]
     assert told == [(0, "normal", "count"), (300, "count", "normal")]
