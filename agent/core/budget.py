@@ -13,7 +13,7 @@ from agent.core.station import Uplink
 
 CALM_SHARE = 0.8  # of a day's bytes; the rest is for trouble, which comes when the calm has spent its own
 MB = 1_000_000
-FREE_MB_PER_DAY, FREE_MB_PER_MONTH = 60.0, 1200.0  # an unmetered line: three times what a calm month costs
+FREE_MB_PER_DAY, FREE_MB_PER_MONTH = 60.0, 1200.0  # an unmetered line: half as much again as a month on fibre
 METERED_SHARE = 0.05  # of what the plan includes
 
 

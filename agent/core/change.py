@@ -83,7 +83,7 @@ class Cusum:
         self._fall(self.score)
 
     def _fall(self, by: int) -> None:
-        """By less than nought it rises."""
+        """By less than nought: a rise."""
         if self.score:
             self.score = max(0, self.score - by)
             self.resets += not self.score

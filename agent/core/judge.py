@@ -64,7 +64,7 @@ class _Mark:
 
 class Judge:
     def __init__(self, kind: Kind, targets: tuple[str, ...], history: History, now: float) -> None:
-        self.kind, self.limits, self.usual = kind, LIMITS[kind], USUAL[kind]
+        self.limits, self.usual = LIMITS[kind], USUAL[kind]
         self.history = history
         self.since = now
         self.health = Health.UNKNOWN

@@ -2,65 +2,82 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import pytest
+from lab.watch import Watch
 
-from lab.watch import LOOK_EVERY_S, Watch
-
-SOON_S = 10 * LOOK_EVERY_S
+PATIENCE_S = 10.0
 
 
-def within(patience_s: float, is_so: Callable[[], bool]) -> bool:
-    deadline_s = time.monotonic() + patience_s
-    while not is_so() and time.monotonic() < deadline_s:
+class Ways:
+    """Where the traffic goes; it counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.now, self.asked = "fibre", 0
+
+    def __call__(self) -> str:
+        self.asked += 1
+        return self.now
+
+    def asked_again(self) -> None:
+        """Returns when two whole looks have been taken since."""
+        until = self.asked + 2
+        await_state(lambda: self.asked >= until)
+
+
+def await_state(is_so: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < deadline_s
         time.sleep(0.001)
-    return is_so()
 
 
-def test_a_move_is_seen_once_and_soon(tmp_path: Path) -> None:
-    ways = ["fibre"]
-    with closing(Watch(lambda: ways[-1], tmp_path / "log")) as watch:
-        assert within(1, lambda: len(watch.moves) == 1)
-        time.sleep(SOON_S)
-        moved_s = time.monotonic()
-        ways.append("lte")
-        assert within(1, lambda: len(watch.moves) == 2)
-        time.sleep(SOON_S)
+def test_a_move_is_seen_once_and_not_before_it_happened(tmp_path: Path) -> None:
+    ways = Ways()
+    with closing(Watch(ways, tmp_path / "log")) as watch:
+        ways.asked_again()
+        before_s = time.monotonic()
+        ways.now = "lte"
+        ways.asked_again()
+        after_s = time.monotonic()
+        ways.asked_again()
     assert [way for _, way in watch.moves] == ["fibre", "lte"]
-    assert watch.moves[1][0] == pytest.approx(moved_s, abs=SOON_S)
+    assert before_s <= watch.moves[1][0] <= after_s
 
 
 def test_a_line_is_heard_when_it_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    with closing(Watch(lambda: "fibre", path)) as watch, path.open("a") as log:
+    path, ways = tmp_path / "log", Ways()
+    with closing(Watch(ways, path)) as watch, path.open("a") as log:
         print("one\ntw", end="", file=log, flush=True)
-        assert within(1, lambda: len(watch.said) == 1)
-        time.sleep(SOON_S)
-        said_s = time.monotonic()
+        await_state(lambda: len(watch.said) == 1)
+        ways.asked_again()
+        before_s = time.monotonic()
         print("o", file=log, flush=True)
-        assert within(1, lambda: len(watch.said) == 2)
+        await_state(lambda: len(watch.said) == 2)
     assert [line for _, line in watch.said] == ["one", "two"]
-    assert watch.said[1][0] == pytest.approx(said_s, abs=SOON_S)
+    assert watch.said[1][0] >= before_s
 
 
 def test_it_is_closed_only_when_the_last_look_has_ended(tmp_path: Path) -> None:
     """What it asks may be closed next."""
-    begun: list[int] = []
-    ended: list[int] = []
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def look() -> str:
-        begun.append(1)
-        time.sleep(SOON_S)
-        ended.append(1)
+        begun.set()
+        assert may_end.wait(PATIENCE_S)
+        ended.set()
         return "fibre"
 
     watch = Watch(look, tmp_path / "log")
-    assert within(1, lambda: len(begun) == 1)
-    watch.close()
-    assert (len(begun), len(ended)) == (1, 1)
-    time.sleep(2 * SOON_S)
-    assert len(begun) == 1
+    assert begun.wait(PATIENCE_S)
+    closed: list[bool] = []
+    closing_it = threading.Thread(target=lambda: closed.append(watch.close() is None and ended.is_set()))
+    closing_it.start()
+    await_state(watch._ended.is_set)
+    may_end.set()
+    closing_it.join(PATIENCE_S)
+    assert closed == [True]
