@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.config import DEFAULT_PATH, ConfigError, load
 from agent.core.decide import Phase
-from agent.core.station import Nat, Station
+from agent.core.station import Station
 from agent.edge import control, privileges
 
 GOOD, MISTAKE, NOT_RUNNING = 0, 2, 3
@@ -70,8 +70,10 @@ def _prepare(station: Station) -> int:
     """Bad news at start refuses to start. Returns the lock on the state directory, held until the process ends."""
     if not privileges.held():
         raise Refusal("sending echoes and setting routes needs CAP_NET_RAW and CAP_NET_ADMIN; run as root")
-    if station.lan.nat is Nat.MANAGED and shutil.which("nft") is None:
-        raise Refusal("lan.nat = managed: needs the command nft, which is not installed; apt-get install nftables")
+    if station.lan.interfaces and shutil.which("nft") is None:
+        raise Refusal(
+            "lan.interfaces: flows are marked by the command nft, which is not installed; apt-get install nftables"
+        )
     try:
         Path(station.state_dir).mkdir(parents=True, exist_ok=True)
         return control.hold(Path(station.state_dir))

@@ -141,6 +141,14 @@ def _uplink_mistakes(uplinks: tuple[Uplink, ...]) -> list[str]:
             found.append(f'{path}.interface = "{uplink.interface}": is not a name the kernel takes')
         if uplink.gateway != "auto" and not _is_address(uplink.gateway):
             found.append(f'{path}.gateway = "{uplink.gateway}": must be auto or an IP address')
+        for m, resolver in enumerate(uplink.resolvers):
+            if not _is_address(resolver):
+                found.append(f'{path}.resolvers[{m}] = "{resolver}": is not an IP address')
+            elif resolver in (each for other in uplinks[:n] for each in other.resolvers):
+                found.append(
+                    f'{path}.resolvers[{m}] = "{resolver}": another uplink has it already; name only those that answer '
+                    "by one uplink alone"
+                )
         if uplink.operator is not None and not 1 <= len(uplink.operator) <= OPERATOR_LETTERS:
             found.append(
                 f"{path}.operator = {_short(uplink.operator)}: 1 to {OPERATOR_LETTERS} characters are possible"

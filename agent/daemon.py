@@ -127,6 +127,7 @@ class Daemon:
         event = self._waiting.popleft()
         if isinstance(event, KernelSeen):
             self._prober.see(event)
+            self._traffic.see(event)
         return event
 
     def _apply(self, effect: Effect, now: float) -> None:
@@ -141,8 +142,8 @@ class Daemon:
             case Fact():
                 log.info("%s", _sentence(effect))
                 self._keep(self._numbering.record(effect, self._stamp(now)))
-                if effect.code == "TRAFFIC_MOVED" and effect.before is not None:
-                    self._courier.move()
+                if effect.code == "HANDED_OVER" and effect.evidence["moved"]:
+                    self._courier.move()  # not before the kernel sends by the new uplink
             case Summary():
                 self._keep(self._numbering.record(effect, self._stamp(now)))
             case Remember(learnt):

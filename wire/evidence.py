@@ -51,6 +51,14 @@ _BY_CODE = {
         "{target} tidak menjawab lagi, alamat lain menjawab", "{target} answers no more, the others do"
     ),
     "TARGET_ANSWERS": _Line("{target} menjawab lagi", "{target} answers again"),
+    "FAMILY_SILENT": _Line("tidak ada jawaban lewat {family}", "nothing answers by {family}"),
+    "FAMILY_ANSWERS": _Line("{family} menjawab lagi", "{family} answers again"),
+    "HANDED_OVER": _Line(
+        "{flows} sambungan LAN dan {sockets} soket perangkat ini dilepas; rute dalam {took_ms} ms",
+        "{flows} connections of the LAN and {sockets} sockets of this device let go; routes in {took_ms} ms",
+    ),
+    "TRAFFIC_ASTRAY": _Line("menurut kernel: {what}", "the kernel says: {what}"),
+    "STRANGE_DEFAULT": _Line("{family} lewat {interface}", "{family} by {interface}"),
     "BUDGET_SPENT": _Line(
         "hari ini {day_mb} dari {day_cap_mb} MB, bulan ini {month_mb} dari {month_cap_mb} MB",
         "today {day_mb} of {day_cap_mb} MB, this month {month_mb} of {month_cap_mb} MB",

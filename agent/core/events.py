@@ -40,6 +40,8 @@ class KernelSeen:
     """One for each uplink, in its order."""
     active: tuple[tuple[Family, str], ...] = ()
     """The interface of the default route in our active table, as found; what an earlier run decided."""
+    strangers: tuple[tuple[Family, str], ...] = ()
+    """Default routes of the main table by interfaces that are no uplinks of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,22 @@ class RoutesRefused:
     """The kernel would not do as wished."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The kernel has the routes of a new choice, and what held on to the uplinks that were left has let go."""
+
+    moved: bool
+    """A default route was replaced; else only old flows were moved."""
+    took_ms: float
+    """From the wish to its end."""
+    flows: int
+    """Entries of connection tracking that were deleted."""
+    sockets: int | None
+    """Sockets of this device that were aborted; None when the kernel cannot."""
+    astray: str | None = None
+    """What the kernel would send elsewhere than was chosen, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +128,7 @@ Event = (
     | KernelSeen
     | RoutesRepaired
     | RoutesRefused
+    | HandedOver
     | OverrideAsked
     | OverrideEnded
     | TrafficCounted

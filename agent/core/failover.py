@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, Relapses, choose
+from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, choose
 from agent.core.events import (
     EchoNotSent,
     EchoReturned,
     Effect,
     Event,
+    HandedOver,
     KernelSeen,
     Noticed,
     OverrideAsked,
@@ -24,36 +25,16 @@ from agent.core.events import (
     Tick,
     TrafficCounted,
 )
-from agent.core.links import LinkWatch
+from agent.core.flows import Flows
+from agent.core.line import Line, changes
 from agent.core.memory import REMEMBER_EVERY_S, Memory, Watched
 from agent.core.report import SUMMARY_EVERY_S
-from agent.core.routes import Link, Wish, wish, with_configured_gateway
-from agent.core.station import Family, Station, Uplink
-from agent.core.watch import Role, Watch
+from agent.core.routes import FlowsOf, Link, Wish, wish, with_configured_gateway
+from agent.core.station import Family, Station
+from agent.core.watch import Role
 from wire.messages import Active, Evidence, Fact, Health, Summary, UplinkState
 
 REPEAT_S = 60  # the same trouble with the routes is told once in this time
-
-
-@dataclass(slots=True)
-class _Watched:
-    """One uplink: what is believed of its interface, who measures and judges it, and how often it fell."""
-
-    uplink: Uplink
-    interface: LinkWatch
-    watch: Watch
-    relapses: Relapses
-    home_at: float
-
-    @property
-    def link(self) -> Link:
-        return self.interface.believed
-
-    @property
-    def trouble(self) -> str | None:
-        if not self.link.carrier:
-            return "no carrier" if self.link.index else "no such interface"
-        return None if self.link.gateways else "no gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +53,8 @@ class Failover:
     def __init__(self, station: Station, now: float, memory: Memory | None = None) -> None:
         known = memory or Memory()
         self.station = station
-        self._watched = {
-            uplink.name: _Watched(
-                uplink,
-                LinkWatch(Link(uplink.interface)),
-                Watch(uplink, station.targets, now, known.uplinks.get(uplink.name, Watched())),
-                Relapses(),
-                now,
-            )
+        self._lines = {
+            uplink.name: Line(uplink, station.targets, known.uplinks.get(uplink.name, Watched()), now)
             for uplink in station.uplinks
         }
         self._active: dict[Family, str | None] = dict.fromkeys(Family)
@@ -87,7 +62,8 @@ class Failover:
         self._phase = Phase(known.phase) if known.phase in list(Phase) else Phase.NORMAL
         self._phase_until = None if known.phase_left_s is None else now + known.phase_left_s
         self._wish: Wish | None = None
-        self._wished_for: tuple[tuple[Link, ...], Active] | None = None
+        self._wished_for: tuple[tuple[Link, ...], Active, FlowsOf] | None = None
+        self._strangers: frozenset[tuple[Family, str]] = frozenset()
         self._now = now
         self._seen = False
         self._all_dead = False
@@ -100,18 +76,20 @@ class Failover:
         self._now = now
         match event:
             case EchoReturned(uplink, seq, target, rtt_s):
-                self._watched[uplink].watch.returned(seq, target, rtt_s, now)
+                self._lines[uplink].watch.returned(seq, target, rtt_s, now)
                 return []
             case EchoNotSent(uplink, seq, target, _):
-                self._watched[uplink].watch.not_sent(seq, target, now)
+                self._lines[uplink].watch.not_sent(seq, target, now)
                 return []
             case TrafficCounted():
-                self._watched[event.uplink].watch.count(event, now)
+                self._lines[event.uplink].watch.count(event, now)
                 return []
             case RoutesRepaired(what):
-                return self._once("ROUTES_REPAIRED", {"what": what}, now)
+                return [*self._once("ROUTES_REPAIRED", {"what": what}, now)]
             case RoutesRefused(why):
-                return self._once("ROUTES_REFUSED", {"why": why}, now)
+                return [*self._once("ROUTES_REFUSED", {"why": why}, now)]
+            case HandedOver():
+                return list(self._tell_hand_over(event, now))
             case Noticed(code, evidence):
                 return [Fact(code, evidence=evidence)]
             case Stopping():
@@ -132,11 +110,12 @@ class Failover:
     def wake_at(self) -> float:
         """The next moment at which something is due: an echo, a verdict by silence, a summary, an end of a choice."""
         moments = [self._summary_at, self._remember_at]
-        for watched in self._watched.values() if self._seen else ():
-            moments.append(watched.watch.wake_at(self._now))
-            if watched.watch.health is Health.UP and self._now < watched.home_at:
-                moments.append(watched.home_at)
-        ends = [watched.interface.wake_at() for watched in self._watched.values()]
+        for line in self._lines.values() if self._seen else ():
+            moments.append(line.watch.wake_at(self._now))
+            if line.watch.health is Health.UP and self._now < line.home_at:
+                moments.append(line.home_at)
+        ends = [line.interface.wake_at() for line in self._lines.values()]
+        ends += [line.flows_change_at(self._now) for line in self._lines.values()]
         ends += [self._override.until if self._override else None, self._phase_until]
         return min(*moments, *(moment for moment in ends if moment is not None))
 
@@ -147,16 +126,16 @@ class Failover:
             tuple(
                 UplinkState(
                     name=name,
-                    interface=watched.uplink.interface,
-                    kind=watched.uplink.kind,
-                    operator=watched.uplink.operator,
-                    health=watched.watch.health,
-                    since_s=round(now - watched.watch.judge.since, 1),
-                    rtt_ms=(sample := watched.watch.sample(now)).rtt_ms,
+                    interface=line.link.interface,
+                    kind=line.uplink.kind,
+                    operator=line.uplink.operator,
+                    health=line.watch.health,
+                    since_s=round(now - line.watch.judge.since, 1),
+                    rtt_ms=(sample := line.watch.sample(now)).rtt_ms,
                     loss=sample.loss,
                     carries_traffic=name in carrying,
                 )
-                for name, watched in self._watched.items()
+                for name, line in self._lines.items()
             ),
             self._phase,
         )
@@ -168,40 +147,40 @@ class Failover:
         if not self._seen:
             return
         self._wake(now)
-        for name, watched in self._watched.items():
-            if (ask := watched.watch.ask(now)) is not None:
+        for name, line in self._lines.items():
+            if (ask := line.watch.ask(now)) is not None:
                 yield SendEchoes(name, ask.seq, (ask.target,))
 
     def _wake(self, now: float) -> None:
         """So many standbys are woken that none better than who answers is asleep; and who is to be come home to."""
         carrying = set(self._active.values())
         wanted = any(
-            watched.watch.health is Health.DEAD or watched.watch.doubtful(now)
-            for name, watched in self._watched.items()
+            line.watch.health is Health.DEAD or line.watch.doubtful(now)
+            for name, line in self._lines.items()
             if name in carrying
         )
-        in_need = any(self._watched[name].watch.health is not Health.UP for name in carrying if name is not None)
+        in_need = any(self._lines[name].watch.health is not Health.UP for name in carrying if name is not None)
         before = True  # as long as no uplink that carries traffic has come: these are preferred to it
-        for name, watched in self._watched.items():
-            watch = watched.watch
+        for name, line in self._lines.items():
+            watch = line.watch
             if name in carrying:
                 watch.wake(Role.CARRYING, now)
                 before = False
             elif wanted and watch.health is not Health.DEAD:
                 watch.wake(Role.WOKEN, now)
-                wanted = watch.silent(now) or watch.health is not Health.UP or now < watched.home_at
-            elif before and not in_need and self._may_come_home(watched, now):
+                wanted = watch.silent(now) or watch.health is not Health.UP or now < line.home_at
+            elif before and not in_need and self._may_come_home(line, now):
                 watch.wake(Role.WOKEN, now)
             else:
                 watch.wake(Role.STANDBY, now)
 
-    def _may_come_home(self, watched: _Watched, now: float) -> bool:
+    def _may_come_home(self, line: Line, now: float) -> bool:
         return (
-            watched.watch.health is Health.UP
-            and now >= watched.home_at
+            line.watch.health is Health.UP
+            and now >= line.home_at
             and COMES_HOME[self._phase]
             and self._override is None
-            and any(watched.link.has(family) for family in Family)
+            and any(line.link.has(family) for family in Family)
         )
 
     # judge
@@ -209,25 +188,25 @@ class Failover:
     def _judge(self, now: float) -> Iterator[Fact]:
         if not self._seen:
             return
-        for watched in self._watched.values():
-            watched.interface.expire(now)
-            watched.watch.trouble = watched.trouble
-            yield from self._note(watched, watched.watch.look(now), now)
+        for line in self._lines.values():
+            line.interface.expire(now)
+            line.watch.trouble = line.trouble
+            yield from self._note(line, line.watch.look(now), now)
 
     def _judge_troubled(self, now: float) -> Iterator[Fact]:
         """What the kernel says needs no echo: a cable that is out is out."""
-        for watched in self._watched.values():
-            watched.watch.trouble = watched.trouble
-            if watched.trouble is not None:
-                yield from self._note(watched, watched.watch.look(now), now)
+        for line in self._lines.values():
+            line.watch.trouble = line.trouble
+            if line.trouble is not None:
+                yield from self._note(line, line.watch.look(now), now)
 
-    def _note(self, watched: _Watched, facts: Iterator[Fact], now: float) -> Iterator[Fact]:
+    def _note(self, line: Line, facts: Iterator[Fact], now: float) -> Iterator[Fact]:
         """A fall from good is remembered against the uplink; when it is good again, the traffic waits for so long."""
         for fact in facts:
             if fact.before == Health.UP and fact.after is not None:
-                watched.relapses.fall(now)
+                line.relapses.fall(now)
             if fact.after == Health.UP:
-                watched.home_at = now + watched.relapses.hold_s(now)
+                line.home_at = now + line.relapses.hold_s(now)
             yield fact
 
     # decide
@@ -240,32 +219,39 @@ class Failover:
             before = self._active[family]
             choice = self._choose(family, now)
             if choice.uplink != before:
-                self._active[family] = choice.uplink
+                self._move(family, choice.uplink, now)
                 moves.setdefault((before, choice.uplink, choice.reason), []).append(family)
         for (before, after, reason), families in moves.items():
             yield Fact("TRAFFIC_MOVED", after, before, after, {"families": " ".join(families), "reason": reason})
         yield from self._notice_all_dead()
 
+    def _move(self, family: Family, uplink: str | None, now: float) -> None:
+        before, self._active[family] = self._active[family], uplink
+        if before is not None:
+            self._lines[before].left_at[family] = now
+        if uplink is not None:
+            self._lines[uplink].left_at[family] = None
+
     def _choose(self, family: Family, now: float) -> Choice:
         candidates = tuple(
             Candidate(
                 name,
-                watched.watch.health,
-                watched.watch.judge.answers,
-                watched.watch.verified(now),
-                watched.watch.fresh(now),
-                watched.home_at,
-                watched.watch.judge.delayed,
-                watched.watch.sample(now).rtt_ms if watched.watch.judge.delayed else watched.watch.usual_rtt_ms,
+                line.watch.health_of(family),
+                line.watch.judge.answers,
+                line.watch.verified(now),
+                line.watch.fresh(now),
+                line.home_at,
+                line.watch.judge.delayed,
+                line.watch.sample(now).rtt_ms if line.watch.judge.delayed else line.watch.usual_rtt_ms,
             )
-            for name, watched in self._watched.items()
-            if watched.link.has(family)
+            for name, line in self._lines.items()
+            if line.link.has(family)
         )
         override = self._override.uplink if self._override else None
         return choose(candidates, self._active[family], override, self._phase, now)
 
     def _notice_all_dead(self) -> Iterator[Fact]:
-        all_dead = all(watched.watch.health is Health.DEAD for watched in self._watched.values())
+        all_dead = all(line.watch.health is Health.DEAD for line in self._lines.values())
         if all_dead and not self._all_dead:
             yield Fact("NO_UPLINK")
         self._all_dead = all_dead
@@ -275,7 +261,9 @@ class Failover:
     def _route(self) -> list[Effect]:
         if not self._seen:
             return []
-        reasons = tuple(watched.link for watched in self._watched.values()), self._active_now()
+        links = tuple(line.link for line in self._lines.values())
+        flows_of = {family: self._flows(family) for family in Family}
+        reasons = links, self._active_now(), flows_of
         if reasons == self._wished_for:
             return []
         self._wished_for = reasons
@@ -284,6 +272,11 @@ class Failover:
             return []
         self._wish = wanted
         return [SetRoutes(wanted)]
+
+    def _flows(self, family: Family) -> tuple[Flows, ...]:
+        active = self._active[family]
+        chosen = Health.DEAD if active is None else self._lines[active].watch.health_of(family)
+        return tuple(line.flows(family, chosen, self._now) for line in self._lines.values())
 
     # report
 
@@ -296,15 +289,23 @@ class Failover:
 
     def _remember(self, now: float) -> Remember:
         left_s = None if self._phase_until is None else max(0.0, self._phase_until - now)
-        return Remember(Memory({name: each.watch.known for name, each in self._watched.items()}, self._phase, left_s))
+        return Remember(Memory({name: each.watch.known for name, each in self._lines.items()}, self._phase, left_s))
 
     def _summarise(self, now: float) -> list[Effect]:
-        uplinks = tuple(watched.watch.summary() for watched in self._watched.values())
+        uplinks = tuple(line.watch.summary() for line in self._lines.values())
         summary = Summary(round(now - self._summary_from, 1), self._active_now(), uplinks)
         self._summary_from, self._summary_at = now, now + SUMMARY_EVERY_S
         return [summary]
 
-    def _once(self, code: str, evidence: Evidence, now: float) -> list[Effect]:
+    def _tell_hand_over(self, done: HandedOver, now: float) -> Iterator[Fact]:
+        evidence: Evidence = {
+            "moved": done.moved, "took_ms": done.took_ms, "flows": done.flows, "sockets": done.sockets
+        }  # fmt: skip
+        yield Fact("HANDED_OVER", evidence=evidence)
+        if done.astray is not None:
+            yield from self._once("TRAFFIC_ASTRAY", {"what": done.astray}, now)
+
+    def _once(self, code: str, evidence: Evidence, now: float) -> list[Fact]:
         told_at = self._told_at.get(code)
         if told_at is not None and now < told_at + REPEAT_S:
             return []
@@ -328,22 +329,25 @@ class Failover:
                 yield Fact("OVERRIDE_ENDED", evidence={"reason": "an operator ended it"})
 
     def _see(self, picture: KernelSeen, now: float) -> Iterator[Fact]:
-        for watched, seen in zip(self._watched.values(), picture.links, strict=True):
-            known = watched.link
-            watched.interface.see(with_configured_gateway(seen, watched.uplink), now)
-            for family in Family:
-                before, after = known.gateway_of(family), watched.link.gateway_of(family)
-                if self._seen and before and after and before != after:
-                    yield Fact("GATEWAY_CHANGED", watched.uplink.name, before, after)
+        for line, seen in zip(self._lines.values(), picture.links, strict=True):
+            known = line.link
+            line.interface.see(with_configured_gateway(seen, line.uplink), now)
+            if self._seen:
+                yield from changes(line.uplink.name, known, line.link)
+        strangers = frozenset(picture.strangers)
+        for family, device in sorted(strangers - self._strangers):
+            yield from self._once("STRANGE_DEFAULT", {"interface": device, "family": family}, now)
+        self._strangers = strangers
         if not self._seen:
-            self._adopt(picture)
+            self._adopt(picture, now)
         self._seen = True
 
-    def _adopt(self, picture: KernelSeen) -> None:
+    def _adopt(self, picture: KernelSeen, now: float) -> None:
         """What an earlier run decided stays in force until there is a reason to change it."""
-        names = {watched.uplink.interface: name for name, watched in self._watched.items()}
+        names = {line.uplink.interface: name for name, line in self._lines.items()}
         for family, interface in picture.active:
-            self._active[family] = names.get(interface)
+            if interface in names:
+                self._move(family, names[interface], now)
 
     def _expire(self, now: float) -> Iterator[Fact]:
         if self._phase_until is not None and now >= self._phase_until:

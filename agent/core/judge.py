@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agent.core.change import Cusum, Proof, Rates
 from agent.core.history import DAY_S, MONTH_S, USUAL, History
 from agent.core.measure import Echo, Silence
-from agent.core.station import Kind
+from agent.core.station import Family, Kind, family_of
 from wire.messages import Evidence, Health
 
 BASE_LOSS, GOT_USED_TO_LOSS = 0.01, 0.05  # a healthy link may lose one in a hundred; nobody gets used to one in ten
@@ -125,15 +125,20 @@ class Judge:
         limits = self.limits
         return min(max(self._silence_limit_s, limits.floor_s + beat_s), limits.ceiling_s + beat_s)
 
-    def settle(self, echo: Echo) -> str | None:
-        """One settled echo. Returns the target that was set aside or taken in again by it.
+    @property
+    def silent_families(self) -> frozenset[Family]:
+        """Of their targets none is trusted any more: the uplink is good, but not in this family."""
+        return self._votes.silent_families
+
+    def settle(self, echo: Echo) -> tuple[str, ...]:
+        """One settled echo. Returns the targets that were set aside or taken in again by it.
 
         What an outage swallowed before the first answer says nothing of the link that comes after it.
         """
         if not echo.sent or (self.health is Health.DEAD and echo.lost and not self.proof.begun):
-            return None
+            return ()
         moved = self._votes.take(echo)
-        if moved is not None:
+        if moved:
             self._explain()
         if echo.target in self._votes.set_aside:
             return moved
@@ -264,41 +269,52 @@ def _is_slow(echo: Echo) -> bool:
 
 class Votes:
     """One dead or rate-limited target is not a bad link: others must have lost echoes too. It is set aside when they
-    have lost nothing that is not forgotten.
+    have lost nothing that is not forgotten; and so are all targets of a family when the other one has lost nothing.
     """
 
     def __init__(self, targets: tuple[str, ...]) -> None:
         self._scores = {target: Cusum(LOSS_FAST) for target in targets}
+        self._family = {target: family_of(target) for target in targets}
         self._returns: dict[str, Proof] = {}
 
     @property
     def set_aside(self) -> frozenset[str]:
         return frozenset(self._returns)
 
+    @property
+    def silent_families(self) -> frozenset[Family]:
+        trusted = {self._family[target] for target in self._scores if target not in self._returns}
+        return frozenset(self._family.values()) - trusted
+
     def suit(self, cusum: Cusum) -> None:
         for each in self._scores.values():
             each.scores, each.limit = cusum.scores, cusum.limit
 
-    def take(self, echo: Echo) -> str | None:
-        """Returns the target when this echo set it aside or took it in again."""
+    def take(self, echo: Echo) -> tuple[str, ...]:
+        """Returns the targets that this echo set aside or took in again."""
         proof = self._returns.get(echo.target)
         if proof is not None:
             proof.take(echo.lost)
             if not proof.passed:
-                return None
+                return ()
             del self._returns[echo.target]
-            return echo.target
+            return (echo.target,)
         score = self._scores[echo.target]
         score.take(echo.lost, False, echo.seq)
-        if (
-            not score.alarmed
-            or len(self._trusted()) == 1
-            or any(other.score for other in self._trusted() if other is not score)
-        ):
-            return None
-        score.forget()
-        self._returns[echo.target] = Proof(BASE_LOSS, BAD_LOSS, PROOF_ODDS)
-        return echo.target
+        guilty = self._guilty(echo.target) if score.alarmed else ()
+        for target in guilty:
+            self._scores[target].forget()
+            self._returns[target] = Proof(BASE_LOSS, BAD_LOSS, PROOF_ODDS)
+        return guilty
+
+    def _guilty(self, alarmed: str) -> tuple[str, ...]:
+        """Whose losses nobody else shares: this target alone, or its whole family."""
+        trusted = [target for target in self._scores if target not in self._returns]
+        losing = tuple(target for target in trusted if self._scores[target].score)
+        if len(losing) < len(trusted) and losing == (alarmed,):
+            return losing
+        kin = tuple(target for target in trusted if self._family[target] is self._family[alarmed])
+        return kin if losing == kin and len(kin) < len(trusted) else ()
 
     def take_back(self, target: str) -> None:
         score = self._scores[target]

@@ -1,16 +1,22 @@
 """The rules and routes that should exist, given the links and the choice; and the same as `ip` text.
 
     10000   lookup main suppress_prefixlength 0    connected and specific routes come first
+    1005i   to <resolver of uplink i> lookup 100i  its own provider's DNS answers by it only
     1010i   from <address of uplink i> lookup 100i sockets bound to an address; strict rp_filter
     1020i   oif <device of uplink i> lookup 100i   sockets bound to a device: our echoes
-    20000   lookup 1000                            only the chosen default
+    1030i   fwmark <mark of uplink i> lookup 100i  flows that were there before the traffic moved
+    32765   lookup 1000                            only the chosen default, behind the rules of VPNs
     32766   main                                   what DHCP left: the fallback without us
 
-Measured, with each rule left out in turn, in the notes that docs/decisions/0003 names.
+Measured, with rules left out in turn, in docs/decisions/0003 and 0006.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from agent.core import nft_table
+from agent.core.flows import Flows
+from agent.core.nft_table import MARKS, mark
 from agent.core.station import Family, Nat, Station, Uplink, family_of
 from wire.messages import Active
 
@@ -20,13 +26,11 @@ FIRST_UPLINK_TABLE = 1001
 MAIN_TABLE = 254
 
 SPECIFIC_FIRST = 10000
+TO_RESOLVER = 10050
 FROM_ADDRESS = 10100
 OUT_DEVICE = 10200
-BY_CHOICE = 20000
-
-NFT_TABLE = "siaga"
-ASKED, ANSWERED = "asked", "answered"  # counters of our table, one of each for every uplink: asked-fibre
-FRESH = "31, 63, 127, 254"  # hops left when no router but us has passed a packet on: systems send with one more
+OLD_FLOWS = 10300
+BY_CHOICE = 32765
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Link:
     """An uplink's interface as the kernel sees it."""
 
     interface: str
+    """Its name now; an interface that was renamed while we watched is still the same one."""
     carrier: bool = False
     """It exists, is up, and has a signal on its cable."""
     addresses: tuple[tuple[Family, str], ...] = ()
@@ -59,7 +64,10 @@ class Rule:
     priority: int
     table: int
     source: str | None = None
+    destination: str | None = None
     device: str | None = None
+    mark: int | None = None
+    """Under the mask MARKS."""
     suppress_prefixlength: int | None = None
 
 
@@ -74,6 +82,16 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaving:
+    """No flow and no socket of this family may hold on to this uplink."""
+
+    family: Family
+    interface: str
+    mark: int
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """All of ours that should be in the kernel, and nothing else of ours."""
 
@@ -83,29 +101,42 @@ class Wish:
     """The text of our nft table, empty for none."""
     forward: tuple[Family, ...] = field(default=())
     """The families that must be forwarded between LAN and uplinks."""
+    uplinks: tuple[str, ...] = ()
+    """The interfaces on which answers may come that strict checks of the way back would drop."""
+    leaving: tuple[Leaving, ...] = ()
 
 
-def wish(station: Station, links: tuple[Link, ...], active: Active) -> Wish:
+FlowsOf = Mapping[Family, Sequence[Flows]]
+"""For each family, what becomes of each uplink's flows, in the order of the uplinks."""
+ALL_STAY: FlowsOf = {}
+
+
+def wish(station: Station, links: tuple[Link, ...], active: Active, flows_of: FlowsOf = ALL_STAY) -> Wish:
     """Links in the order of the uplinks. An uplink without a default route of a family has no table in it."""
     rules: list[Rule] = []
     routes: list[Route] = []
+    leaving: list[Leaving] = []
     for family in Family:
+        flows = flows_of.get(family, (Flows.STAY,) * len(links))
         rules.append(Rule(family, SPECIFIC_FIRST, MAIN_TABLE, suppress_prefixlength=0))
-        for n, link in enumerate(links):
-            table = FIRST_UPLINK_TABLE + n
-            rules += [Rule(family, FROM_ADDRESS + n, table, source=a) for a in link.addresses_of(family)]
-            rules.append(Rule(family, OUT_DEVICE + n, table, device=link.interface))
-            routes += _defaults(link, family, table)
+        for n, (uplink, link) in enumerate(zip(station.uplinks, links, strict=True)):
+            rules += _rules(family, n, uplink, link, flows[n])
+            routes += _defaults(link, family, FIRST_UPLINK_TABLE + n)
+            if flows[n] is Flows.LEAVE:
+                leaving.append(Leaving(family, link.interface, mark(n), link.addresses_of(family)))
         rules.append(Rule(family, BY_CHOICE, ACTIVE_TABLE))
-        chosen = station.uplink((active.ipv4 if family is Family.IPV4 else active.ipv6) or "")
-        routes += [
-            route
-            for link in links
-            if chosen and link.interface == chosen.interface
-            for route in _defaults(link, family, ACTIVE_TABLE)
-        ]
-    managed = station.lan.nat is Nat.MANAGED
-    return Wish(tuple(rules), tuple(routes), _nft(station) if managed else "", tuple(Family) if managed else ())
+        chosen = active.ipv4 if family is Family.IPV4 else active.ipv6
+        for uplink, link in zip(station.uplinks, links, strict=True):
+            if uplink.name == chosen:
+                routes += _defaults(link, family, ACTIVE_TABLE)
+    return Wish(
+        tuple(rules),
+        tuple(routes),
+        nft_table.text(station, tuple(link.interface for link in links)) if station.lan.interfaces else "",
+        tuple(Family) if station.lan.nat is Nat.MANAGED else (),
+        tuple(link.interface for link in links if link.index is not None),
+        tuple(leaving),
+    )
 
 
 def with_configured_gateway(link: Link, uplink: Uplink) -> Link:
@@ -117,53 +148,41 @@ def with_configured_gateway(link: Link, uplink: Uplink) -> Link:
     return replace(link, gateways=((family, uplink.gateway), *others))
 
 
+def _rules(family: Family, n: int, uplink: Uplink, link: Link, flows: Flows) -> list[Rule]:
+    """Who asks for this uplink by one of its own things: resolver, address, device, mark."""
+    table = FIRST_UPLINK_TABLE + n
+    rules = [Rule(family, OUT_DEVICE + n, table, device=link.interface)]
+    if flows is not Flows.LEAVE:
+        rules += [Rule(family, FROM_ADDRESS + n, table, source=address) for address in link.addresses_of(family)]
+        resolvers = [resolver for resolver in uplink.resolvers if family_of(resolver) is family]
+        rules += [Rule(family, TO_RESOLVER + n, table, destination=resolver) for resolver in resolvers]
+    if flows is Flows.STAY:
+        rules.append(Rule(family, OLD_FLOWS + n, table, mark=mark(n)))
+    return rules
+
+
 def _defaults(link: Link, family: Family, table: int) -> list[Route]:
     return [Route(family, table, link.interface, gateway) for each, gateway in link.gateways if each == family]
-
-
-def _nft(station: Station) -> str:
-    """The whole table, for one transaction; it does not depend on which uplink is active, nor on any address.
-
-    Counted behind the masquerade: what another filter forbids, or the kernel drops because its uplink has changed, was
-    not asked. An error message is no answer (it is `related`), and neither is what no router has passed on to us: a
-    modem whose own uplink is dead still speaks, even in the name of others, for DNS and for its page.
-    """
-    lan = ", ".join(f'"{name}"' for name in station.lan.interfaces)
-    wan = ", ".join(f'"{uplink.interface}"' for uplink in station.uplinks)
-    names = [f"{which}-{uplink.name}" for uplink in station.uplinks for which in (ASKED, ANSWERED)]
-    return (
-        f"table inet {NFT_TABLE} {{\n"
-        + "".join(f"  counter {name} {{ }}\n" for name in names)
-        + "  chain postrouting {\n"
-        "    type nat hook postrouting priority srcnat; policy accept;\n"
-        f"    iifname {{ {lan} }} oifname {{ {wan} }} masquerade\n"
-        "  }\n"
-        "  chain count {\n"
-        "    type filter hook postrouting priority srcnat + 1; policy accept;\n"
-        f"    iifname {{ {lan} }} ct direction original"
-        f" counter name oifname map {{ {_by_interface(station, ASKED)} }}\n"
-        f"    ip ttl {{ {FRESH} }} return\n"
-        f"    ip6 hoplimit {{ {FRESH} }} return\n"
-        f"    oifname {{ {lan} }} ct direction reply ct state established"
-        f" counter name iifname map {{ {_by_interface(station, ANSWERED)} }}\n"
-        "  }\n"
-        "}\n"
-    )
-
-
-def _by_interface(station: Station, counter: str) -> str:
-    return ", ".join(f'"{uplink.interface}" : "{counter}-{uplink.name}"' for uplink in station.uplinks)
 
 
 def text(wanted: Wish) -> str:
     """The wish as `ip rule` and `ip route` would print it: for logs, for people, for golden files."""
     lines = []
     for rule in sorted(wanted.rules, key=lambda rule: (rule.family, rule.priority, rule.source or "")):
-        selector = f"from {rule.source or 'all'}" + (f" oif {rule.device}" if rule.device else "")
-        suppress = f" suppress_prefixlength {rule.suppress_prefixlength}" if rule.suppress_prefixlength == 0 else ""
         table = "main" if rule.table == MAIN_TABLE else str(rule.table)
-        lines.append(f"{rule.family} rule {rule.priority}: {selector} lookup {table}{suppress} proto {PROTOCOL}")
+        suppress = f" suppress_prefixlength {rule.suppress_prefixlength}" if rule.suppress_prefixlength == 0 else ""
+        lines.append(f"{rule.family} rule {rule.priority}: {_selector(rule)} lookup {table}{suppress} proto {PROTOCOL}")
     for route in sorted(wanted.routes, key=lambda route: (route.family, route.table)):
         via = f" via {route.gateway}" if route.gateway else ""
         lines.append(f"{route.family} route default{via} dev {route.device} table {route.table} proto {PROTOCOL}")
+    for each in wanted.leaving:
+        addresses = " ".join(each.addresses) or "no address"
+        lines.append(f"{each.family} flows of {each.interface} leave: mark {each.mark:#x}/{MARKS:#x}, {addresses}")
     return "\n".join(lines) + "\n" + wanted.nft
+
+
+def _selector(rule: Rule) -> str:
+    selector = f"from {rule.source or 'all'}"
+    selector += f" to {rule.destination}" if rule.destination else ""
+    selector += f" fwmark {rule.mark:#x}/{MARKS:#x}" if rule.mark is not None else ""
+    return selector + (f" oif {rule.device}" if rule.device else "")

@@ -59,6 +59,8 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: str | None = None
     shared_fate: str | None = None
     payer: str | None = None
+    resolvers: tuple[str, ...] = ()
+    """DNS servers that answer by this uplink only, as a provider's own do."""
     gateway: str = "auto"
     """A literal address, or `auto`: what DHCP or the network manager put into the main table."""
     metered: Metered | None = None

@@ -13,7 +13,7 @@ from agent.core.judge import Judge, Verdict
 from agent.core.measure import IDLE_S, REMEMBERED_S, Echo, Echoes, Sample, Silence
 from agent.core.memory import Watched
 from agent.core.pace import BURST, BURST_EVERY, ECHO_BYTES, LOST_AFTER_S, PACES, PATIENT, Mood, Rotation
-from agent.core.station import Uplink
+from agent.core.station import Family, Uplink
 from agent.core.traffic import Sign, Traffic
 from wire.messages import Evidence, Fact, Health, UplinkSummary
 
@@ -62,12 +62,17 @@ class Watch:
         self._owed: deque[Echo] = deque()
         """Lost; what was paid for their answers comes back when none can come any more."""
         self._refused = self._refusal_told = False
+        self._silent_families: frozenset[Family] = frozenset()
         self._tuned_at = self._passed_at = now
         self._tune_after_s = 60.0
 
     @property
     def health(self) -> Health:
         return self.judge.health
+
+    def health_of(self, family: Family) -> Health:
+        """Of one family's traffic: an uplink may answer by one and not by the other."""
+        return Health.DEAD if family in self._silent_families else self.judge.health
 
     @property
     def usual_rtt_ms(self) -> float | None:
@@ -210,16 +215,23 @@ class Watch:
                 self._owed.append(echo)
             if busy and self.health is Health.UP:
                 continue  # its own users fill it
-            target = self.judge.settle(echo)
-            if target is not None:
+            for target in self.judge.settle(echo):
                 code = "TARGET_SILENT" if target in self.judge.set_aside else "TARGET_ANSWERS"
                 yield Fact(code, self.uplink.name, evidence={"target": target})
+        yield from self._tell_families()
         silence = self.echoes.silence
         beat_s = 0.0 if silence is None else self._beat_s(silence)
         verdict = self.judge.judge(self.trouble, silence, beat_s, now)
         if verdict is not None:
             yield self._told(verdict, now)
         yield from self._tell_refusal()
+
+    def _tell_families(self) -> Iterator[Fact]:
+        silent = self.judge.silent_families
+        for family in sorted(silent ^ self._silent_families):
+            code = "FAMILY_SILENT" if family in silent else "FAMILY_ANSWERS"
+            yield Fact(code, self.uplink.name, evidence={"family": family})
+        self._silent_families = silent
 
     def _refund(self, now: float) -> None:
         """An answer was paid for when its echo was sent; what was not sent, or not answered, costs nothing."""

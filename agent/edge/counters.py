@@ -6,7 +6,7 @@ The messages are those of linux/netfilter/nf_tables.h, for the family inet. Need
 import socket
 from collections.abc import Iterator
 
-from agent.core.routes import NFT_TABLE
+from agent.core.nft_table import NFT_TABLE
 from agent.edge.rawnetlink import (
     NETFILTER,
     NETLINK_NETFILTER,

@@ -53,6 +53,8 @@ class _Line:
     device: str
     family: Family
     ident: int
+    index: int | None = None
+    """Of the device, when it was seen last."""
     opened: socket.socket | None = None
     stamps: int = 0
     """How many packets the kernel has numbered on this socket."""
@@ -73,7 +75,7 @@ class Prober:
         self._emit = emit
         self._token = os.urandom(4)
         self._next = 0
-        self._index: dict[str, int | None] = {}
+        self._uplinks = tuple(uplink.name for uplink in station.uplinks)
         self._source = {target: str(ip_address(target)) for target in station.targets}
         self._lines = {
             (uplink.name, family): _Line(uplink.name, uplink.interface, family, int.from_bytes(os.urandom(2)))
@@ -93,12 +95,13 @@ class Prober:
 
     def see(self, picture: KernelSeen) -> None:
         """A device that came back has another index; a socket bound to the old one would be deaf for ever."""
-        for link in picture.links:
-            if link.index != self._index.get(link.interface):
-                self._index[link.interface] = link.index
-                for line in self._lines.values():
-                    if line.device == link.interface:
-                        self._close(line)
+        for uplink, link in zip(self._uplinks, picture.links, strict=True):
+            for family in Family:
+                line = self._lines[uplink, family]
+                line.device = link.interface
+                if link.index != line.index:
+                    line.index = link.index
+                    self._close(line)
 
     def close(self) -> None:
         for line in self._lines.values():

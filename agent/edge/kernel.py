@@ -1,17 +1,27 @@
-"""Keeps the kernel as wished: rules and routes by netlink, NAT by one nft table, forwarding by sysctl."""
+"""Keeps the kernel as wished: rules and routes by netlink, flows by one nft table, switches by sysctl.
+
+A hand-over goes in this order: rules and routes, NAT, old flows, this device's sockets, a look whether it is so; and a
+few seconds later old flows once more.
+"""
 
 import asyncio
 import contextlib
 import logging
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from agent.core.events import Event, KernelSeen, RoutesRefused, RoutesRepaired
-from agent.core.routes import Wish
-from agent.core.station import Station
+from agent.core.events import Event, HandedOver, KernelSeen, RoutesRefused, RoutesRepaired
+from agent.core.nft_table import NFT_TABLE
+from agent.core.routes import ACTIVE_TABLE, Route, Wish
+from agent.core.station import Station, family_of
 from agent.edge import nft
+from agent.edge.carrier import Carriers
+from agent.edge.departures import Departed, Departures
+from agent.edge.lookup import device_to
 from agent.edge.netlink import Netlink
 from agent.edge.sysctl import Sysctls
 
@@ -21,6 +31,7 @@ LOOK_AGAIN_S = 10  # the kernel drops IPv4 routes with a device without saying s
 GATHER_S = 0.02  # one change comes as several messages; the first is acted upon at once, the rest together
 TOLD = 5  # changes by name in one fact
 ANSWER_S = 0.05  # how long the core may take to wish anew for a new picture, before the old wish is applied to it
+CARRIER_EVERY_S = 0.2  # an uplink without a signal is left sooner than any silence could tell
 
 
 class Kernel:
@@ -28,43 +39,60 @@ class Kernel:
 
     def __init__(self, station: Station, emit: Callable[[Event], None]) -> None:
         self._interfaces = tuple(uplink.interface for uplink in station.uplinks)
+        self._targets = station.targets
         self._emit = emit
         self._wish: Wish | None = None
+        self._wished_at = 0.0
         self._kept: tuple[Wish, KernelSeen] | None = None
+        self._sends_by: frozenset[Route] = frozenset()
         self._picture: KernelSeen | None = None
         self._wished = asyncio.Event()
         self._stirred = asyncio.Event()
         self._sysctls = Sysctls(Path(station.state_dir))
         self._nft = nft.Keeper()
+        self._nft_touched = False
+        self._departures = Departures()
 
     def want(self, wish: Wish) -> None:
-        self._wish = wish
+        self._wish, self._wished_at = wish, time.monotonic()
         self._wished.set()
         self._stirred.set()
 
     async def run(self) -> None:
         async with Netlink() as netlink, asyncio.TaskGroup() as tasks:
+            ear = nft.Ear(self._hear_nft)
             tasks.create_task(self._listen(netlink))
-            while True:
-                self._stirred.clear()
-                try:
-                    await self._look(netlink)
-                    await self._keep(netlink)
-                except (OSError, NetlinkError) as why:
-                    self._emit(RoutesRefused(str(why)))
-                await asyncio.sleep(GATHER_S)
-                await self._rest()
+            tasks.create_task(self._watch_carriers())
+            try:
+                while True:
+                    self._stirred.clear()
+                    await self._act(netlink)
+                    await asyncio.sleep(GATHER_S)
+                    await self._rest()
+            finally:
+                ear.close()
+
+    async def _act(self, netlink: Netlink) -> None:
+        try:
+            if self._nft_touched:
+                self._nft_touched = False
+                if await self._nft.check():
+                    self._emit(RoutesRepaired(f"the nft table {NFT_TABLE}"))
+            await self._look(netlink)
+            await self._keep(netlink)
+        except (OSError, NetlinkError) as why:
+            self._emit(RoutesRefused(str(why)))
 
     async def _rest(self) -> None:
         """Until something stirs, or it is time to look at what makes no sound."""
-        try:
-            async with asyncio.timeout(LOOK_AGAIN_S):
+        sweep_after_s = self._departures.sweep_after_s()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_AGAIN_S if sweep_after_s is None else min(LOOK_AGAIN_S, sweep_after_s)):
                 await self._stirred.wait()
-        except TimeoutError:
-            try:
-                await self._nft.check()
-            except OSError as why:
-                self._emit(RoutesRefused(str(why)))
+
+    def _hear_nft(self) -> None:
+        self._nft_touched = True
+        self._stirred.set()
 
     async def _listen(self, netlink: Netlink) -> None:
         while True:
@@ -76,14 +104,21 @@ class Kernel:
                 self._stirred.set()
                 await asyncio.sleep(1)
 
+    async def _watch_carriers(self) -> None:
+        with contextlib.closing(Carriers()) as carriers:
+            while True:
+                links = self._picture.links if self._picture is not None else ()
+                if carriers.have_changed(link.index for link in links if link.index is not None):
+                    self._stirred.set()
+                await asyncio.sleep(CARRIER_EVERY_S)
+
     async def _look(self, netlink: Netlink) -> None:
         picture = await netlink.picture(self._interfaces)
         if picture == self._picture:
             return
         self._wished.clear()
-        known = self._picture is not None and self._picture.links == picture.links
-        self._picture = picture
-        if known:
+        before, self._picture = self._picture, picture
+        if before is not None and (before.links, before.strangers) == (picture.links, picture.strangers):
             return  # only the active table differs, and that is ours
         self._emit(picture)
         with contextlib.suppress(TimeoutError):
@@ -91,21 +126,52 @@ class Kernel:
                 await self._wished.wait()
 
     async def _keep(self, netlink: Netlink) -> None:
-        wish = self._wish
+        wish, wished_at = self._wish, self._wished_at
         if wish is None or self._picture is None:
             return
+        self._sysctls.accept_answers(wish.uplinks)
         changed, refused = await netlink.make(wish)
-        self._sysctls.forward(wish.forward, self._interfaces)
+        self._sysctls.forward(wish.forward, wish.uplinks)
         await self._nft.want(wish.nft)
+        departed = await self._departures.want(wish.leaving)
         was_kept = self._kept is not None and self._kept[0] == wish and self._kept[1].links == self._picture.links
         if changed and was_kept:
             self._emit(RoutesRepaired(_few(changed)))
         if refused and self._all_have_carrier():
             self._emit(RoutesRefused(_few(refused)))
         self._kept = None if refused else (wish, self._picture)
+        self._tell(departed, wish, wished_at)
+
+    def _tell(self, departed: Departed, wish: Wish, wished_at: float) -> None:
+        """What was handed over, when anything was."""
+        sends_by = frozenset(route for route in wish.routes if route.table == ACTIVE_TABLE)
+        moved = sends_by != self._sends_by
+        if not (moved or departed.flows or departed.sockets):
+            return
+        took_ms = round((time.monotonic() - wished_at) * 1e3, 1) if moved else 0.0
+        astray = self._astray(sends_by) if moved else []
+        self._sends_by = sends_by
+        self._emit(HandedOver(moved, took_ms, departed.flows, departed.sockets, _few(astray) or None))
+
+    def _astray(self, sends_by: frozenset[Route]) -> list[str]:
+        """Targets that the kernel would send elsewhere than by the chosen uplink: another's rule stands before ours."""
+        index = {link.interface: link.index for link in self._picture.links} if self._picture is not None else {}
+        found = []
+        for route in sorted(sends_by, key=lambda route: route.family):
+            for target in self._targets:
+                device = device_to(target) if family_of(target) is route.family else None
+                if device not in (None, index.get(route.device)):
+                    found.append(f"{target} leaves by {_name(device)}, not by {route.device}")
+        return found
 
     def _all_have_carrier(self) -> bool:
         return self._picture is not None and all(link.carrier for link in self._picture.links)
+
+
+def _name(index: int) -> str:
+    with contextlib.suppress(OSError):
+        return socket.if_indextoname(index)
+    return f"interface {index}"
 
 
 def _few(things: list[str]) -> str:

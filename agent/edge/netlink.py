@@ -1,5 +1,6 @@
 """Speaks rtnetlink: pictures of our interfaces, and a wish made true from any starting point."""
 
+import contextlib
 import errno
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -10,10 +11,11 @@ from pyroute2.netlink import rtnl
 from pyroute2.netlink.exceptions import NetlinkError
 
 from agent.core.events import KernelSeen
+from agent.core.nft_table import MARKS
 from agent.core.routes import ACTIVE_TABLE, BY_CHOICE, MAIN_TABLE, PROTOCOL, Link, Route, Rule, Wish
 from agent.core.station import Family
+from agent.edge.rawnetlink import FAMILY
 
-FAMILY = {Family.IPV4: 2, Family.IPV6: 10}
 NAME = {number: family for family, number in FAMILY.items()}
 GROUPS = (
     rtnl.RTMGRP_LINK
@@ -23,11 +25,14 @@ GROUPS = (
     | rtnl.RTMGRP_IPV6_ROUTE
     | rtnl.RTMGRP_IPV4_RULE
     | rtnl.RTMGRP_IPV6_RULE
+    | 1 << 23  # RTNLGRP_IPV4_NETCONF: somebody set rp_filter
 )
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
 IPV6_FILE = Path("/proc/net/if_inet6")  # absent when the kernel was started without IPv6
 GLOBAL_SCOPE = 0
 UNICAST = 1
+PLAIN_METRIC = {Family.IPV4: 0, Family.IPV6: 1024}
+ANY = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}
 UNSET = 0xFFFFFFFF  # what pyroute2 reads when a rule has no suppress_prefixlength
 GONE = (errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -38,6 +43,7 @@ class Netlink:
     def __init__(self) -> None:
         self._socket = AsyncIPRoute()
         self._index: dict[str, int] = {}
+        self._known: dict[str, int] = {}
         self._families = tuple(family for family in Family if family is Family.IPV4 or IPV6_FILE.exists())
 
     async def __aenter__(self) -> Self:
@@ -60,20 +66,22 @@ class Netlink:
                     yield
 
     async def picture(self, interfaces: tuple[str, ...]) -> KernelSeen:
+        """`interfaces` are the names in the configuration; one that is renamed while we look is followed."""
         links = {link.get("ifname"): link async for link in await self._socket.get_links()}
         self._index = {name: link["index"] for name, link in links.items()}
         addresses = [message async for message in await self._socket.get_addr()]
         defaults = {family: await self._defaults(family) for family in self._families}
         seen = []
         for interface in interfaces:
-            index = self._index.get(interface)
+            name = self._name_of(interface)
+            index = self._index.get(name)
             if index is None:
                 seen.append(Link(interface))
                 continue
-            flags = links[interface]["flags"]
+            flags = links[name]["flags"]
             seen.append(
                 Link(
-                    interface=interface,
+                    interface=name,
                     index=index,
                     carrier=bool(flags & IFF_UP and flags & IFF_LOWER_UP),
                     addresses=tuple(sorted(_global_addresses(addresses, index))),
@@ -84,31 +92,60 @@ class Netlink:
                     ),
                 )
             )
-        return KernelSeen(tuple(seen), tuple(self._active(defaults)))
+        return KernelSeen(tuple(seen), tuple(self._active(defaults)), tuple(self._strangers(defaults, seen)))
+
+    def _name_of(self, interface: str) -> str:
+        """Its name now. A rename shows as the same index under a name that is nobody else's."""
+        if interface in self._index:
+            self._known[interface] = self._index[interface]
+            return interface
+        index = self._known.get(interface)
+        name = next((name for name, each in self._index.items() if each == index), interface)
+        return interface if name in self._known else name
 
     async def make(self, wish: Wish) -> tuple[list[str], list[str]]:
         """All of the wish and nothing else of ours. Returns what was changed and what the kernel refused.
 
-        The active table comes first, and as a replacement: there is no moment without a default route.
+        First what must be there when the traffic moves: who asks for an uplink by name finds it. Then the active table,
+        as a replacement: there is no moment without a default route. What is too much goes last.
         """
-        rules, routes = await self._ours()
+        rules, routes, strays = await self._ours()
+        missing = sorted(set(wish.routes) - routes, key=lambda route: (route.table != ACTIVE_TABLE, route.table))
+        changed, refused = await self._do_all(
+            [
+                *(("add", rule) for rule in wish.rules if rule not in rules),
+                *(("replace", route) for route in missing),
+            ]
+        )
+        if changed:
+            rules, routes, strays = await self._ours()
+        left_over = sorted(rules - set(wish.rules), key=lambda rule: (rule.priority != BY_CHOICE, rule.priority))
+        removed, not_removed = await self._do_all(
+            [
+                *(("del", rule) for rule in left_over),
+                *(("del", route) for route in routes - set(wish.routes)),
+            ]
+        )
+        return [*changed, *removed, *await self._remove(strays)], [*refused, *not_removed]
+
+    async def _do_all(self, steps: list[tuple[str, Rule | Route]]) -> tuple[list[str], list[str]]:
         changed: list[str] = []
         refused: list[str] = []
-        wanted_tables = {(route.family, route.table) for route in wish.routes}
-        to_set = sorted(set(wish.routes) - routes, key=lambda route: (route.table != ACTIVE_TABLE, route.table))
-        to_remove = {route for route in routes - set(wish.routes) if (route.family, route.table) not in wanted_tables}
-        steps: list[tuple[str, Rule | Route]] = [
-            *(("replace", route) for route in to_set),
-            *(("add", rule) for rule in wish.rules if rule not in rules),
-            *(("del", rule) for rule in sorted(rules - set(wish.rules), key=lambda rule: rule.priority != BY_CHOICE)),
-            *(("del", route) for route in to_remove),
-        ]
         for verb, thing in steps:
             if thing.family not in self._families or (isinstance(thing, Route) and thing.device not in self._index):
                 continue
             why = await self._do(verb, thing)
             (refused if why else changed).append(f"{verb} {thing}{f': {why}' if why else ''}")
         return changed, refused
+
+    async def _remove(self, strays: list[dict[str, Any]]) -> list[str]:
+        """Routes with our protocol number that no wish of ours makes: of another metric, or not a default route."""
+        removed = []
+        for stray in strays:
+            with contextlib.suppress(NetlinkError):
+                await self._socket.route("del", **stray)
+                removed.append(f"del {stray}")
+        return removed
 
     async def _do(self, verb: str, thing: Rule | Route) -> str | None:
         try:
@@ -121,8 +158,9 @@ class Netlink:
             return None if already else str(why.args[-1])
         return None
 
-    async def _ours(self) -> tuple[set[Rule], set[Route]]:
-        rules, routes = set(), set()
+    async def _ours(self) -> tuple[set[Rule], set[Route], list[dict[str, Any]]]:
+        """Rules, routes, and how to name the routes to the kernel that are like none of a wish."""
+        rules, routes, strays = set(), set(), []
         names = {index: name for name, index in self._index.items()}
         for family in self._families:
             number = FAMILY[family]
@@ -130,10 +168,14 @@ class Netlink:
                 if message.get("protocol") == PROTOCOL:
                     rules.add(_rule(family, message))
             async for message in await self._socket.get_routes(family=number):
-                if message.get("proto") == PROTOCOL and message.get("dst_len") == 0:
-                    for index, gateway in _hops(message):
-                        routes.add(Route(family, message.get("table"), names.get(index, f"if{index}"), gateway))
-        return rules, routes
+                if message.get("proto") != PROTOCOL:
+                    continue
+                if not _is_plain(family, message):
+                    strays.append(_name_to_delete(family, message))
+                    continue
+                for index, gateway in _hops(message):
+                    routes.add(Route(family, message.get("table"), names.get(index, f"if{index}"), gateway))
+        return rules, routes, strays
 
     async def _defaults(self, family: Family) -> dict[tuple[int, int], str | None]:
         """(table, interface) -> gateway of its best default route: in main of others, in the active table ours."""
@@ -153,6 +195,16 @@ class Netlink:
         for family, found in defaults.items():
             for table, index in found:
                 if table == ACTIVE_TABLE and index in names:
+                    yield family, names[index]
+
+    def _strangers(
+        self, defaults: dict[Family, dict[tuple[int, int], str | None]], links: list[Link]
+    ) -> Iterator[tuple[Family, str]]:
+        names = {index: name for name, index in self._index.items()}
+        ours = {link.index for link in links}
+        for family, found in defaults.items():
+            for table, index in sorted(found):
+                if table == MAIN_TABLE and index not in ours and index in names:
                     yield family, names[index]
 
     def _route_message(self, route: Route) -> dict[str, Any]:
@@ -179,8 +231,12 @@ def _rule_message(rule: Rule) -> dict[str, Any]:
     }
     if rule.source:
         message |= {"src": rule.source, "src_len": 32 if rule.family is Family.IPV4 else 128}
+    if rule.destination:
+        message |= {"dst": rule.destination, "dst_len": 32 if rule.family is Family.IPV4 else 128}
     if rule.device:
         message["oifname"] = rule.device
+    if rule.mark is not None:
+        message |= {"fwmark": rule.mark, "fwmask": MARKS}
     if rule.suppress_prefixlength is not None:
         message["suppress_prefixlen"] = rule.suppress_prefixlength
     return message
@@ -193,9 +249,30 @@ def _rule(family: Family, message: Any) -> Rule:
         message.get("priority") or 0,
         message.get("table"),
         source=message.get("src"),
+        destination=message.get("dst"),
+        mark=message.get("fwmark"),
         device=message.get("oifname"),
         suppress_prefixlength=None if suppress in (None, UNSET) else suppress,
     )
+
+
+def _is_plain(family: Family, route: Any) -> bool:
+    """As we make them: a default route of no metric, which for IPv6 is 1024."""
+    metric = route.get("priority") or 0
+    return route.get("dst_len") == 0 and route.get("type") == UNICAST and metric == PLAIN_METRIC[family]
+
+
+def _name_to_delete(family: Family, route: Any) -> dict[str, Any]:
+    named = {
+        "family": FAMILY[family],
+        "table": route.get("table"),
+        "dst": f"{route.get('dst') or ANY[family]}/{route.get('dst_len')}",
+        "proto": PROTOCOL,
+        "type": route.get("type"),
+        "priority": route.get("priority"),
+        "oif": route.get("oif"),
+    }
+    return {key: value for key, value in named.items() if value is not None}
 
 
 def _hops(route: Any) -> Iterator[tuple[int, str | None]]:

@@ -2,10 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
-from agent.core.routes import NFT_TABLE
+from agent.core.nft_table import NFT_TABLE
+from agent.edge.rawnetlink import NETLINK_NETFILTER, attributes, heard, opened
 
 log = logging.getLogger(__name__)
+
+NFNLGRP_NFTABLES = 7
+NFTA_TABLE = 1  # the same number in messages about tables, chains, rules, sets and objects
 
 
 class Keeper:
@@ -23,12 +28,38 @@ class Keeper:
         self._listed = await _list()
         self._wanted = text
 
-    async def check(self) -> None:
-        """Load it again when it is no longer as it was loaded."""
-        if self._wanted and await _list() != self._listed:
-            log.warning("table inet %s was changed by another program; loading it again", NFT_TABLE)
-            text, self._wanted = self._wanted, None
-            await self.want(text)
+    async def check(self) -> bool:
+        """Load it again when it is no longer as it was loaded; whether it was. Raises OSError."""
+        if not self._wanted or await _list() == self._listed:
+            return False
+        log.warning("table inet %s was changed by another program; loading it again", NFT_TABLE)
+        text, self._wanted = self._wanted, None
+        await self.want(text)
+        return True
+
+
+class Ear:
+    """Hears when our table is touched, by whomever. The messages are those of linux/netfilter/nf_tables.h."""
+
+    def __init__(self, touched: Callable[[], None]) -> None:
+        """Raises OSError."""
+        self._touched = touched
+        self._socket = opened(NETLINK_NETFILTER)
+        self._socket.bind((0, 1 << NFNLGRP_NFTABLES - 1))
+        asyncio.get_running_loop().add_reader(self._socket, self._read)
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+    def _read(self) -> None:
+        try:
+            bodies = [body for _, body in heard(self._socket)]
+        except OSError:  # more than the socket holds; something of it may have been ours
+            self._touched()
+            return
+        if any(dict(attributes(body[4:])).get(NFTA_TABLE) == NFT_TABLE.encode() + b"\0" for body in bodies):
+            self._touched()
 
 
 async def remove() -> None:

@@ -4,6 +4,7 @@ The headers are those of linux/netlink.h, and nfgenmsg is that of linux/netfilte
 send returns, and goes on with a dump at each receive until it is done: nothing here waits.
 """
 
+import contextlib
 import errno
 import os
 import socket
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 
 from agent.core.station import Family
 
-NETLINK_SOCK_DIAG, NETLINK_NETFILTER = 4, 12
+NETLINK_ROUTE, NETLINK_SOCK_DIAG, NETLINK_NETFILTER = 0, 4, 12
 FAMILY = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR = 0x1, 0x4, 0x300, 0x10
@@ -65,6 +66,14 @@ def dump(asking: socket.socket, question: bytes) -> Iterator[tuple[int, bytes]]:
                 _raise_refusal(body)
                 return
             yield kind, body
+
+
+def heard(listening: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """(type, body) of each message that has come without being asked for. Raises OSError when some were lost."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            for kind, _, body in _messages(listening.recv(ANSWER_BYTES)):
+                yield kind, body
 
 
 def order(asking: socket.socket, wanted: bytes) -> None:

@@ -9,6 +9,7 @@ from agent.core.station import Family
 log = logging.getLogger(__name__)
 
 ROOT = Path("/proc/sys/net")
+STRICT, LOOSE = "1", "2"  # of rp_filter; the greater of all and of the interface counts
 
 
 class Sysctls:
@@ -26,6 +27,17 @@ class Sysctls:
                 if self._read(f"ipv6/conf/{uplink}/accept_ra") == "1":
                     self._set(f"ipv6/conf/{uplink}/accept_ra", "2")
             self._set("ipv6/conf/all/forwarding", "1")
+
+    def accept_answers(self, uplinks: tuple[str, ...]) -> None:
+        """On an uplink that is not the chosen one answers come too, where a strict check of the way back drops them
+        (RFC 3704); and without a signal an uplink is passed over by the kernel itself, even when we are dead.
+        """
+        for uplink in uplinks:
+            checks = [self._read(f"ipv4/conf/{name}/rp_filter") for name in ("all", uplink)]
+            if max(check or "0" for check in checks) == STRICT:
+                self._set(f"ipv4/conf/{uplink}/rp_filter", LOOSE)
+            for family in ("ipv4", "ipv6"):
+                self._set(f"{family}/conf/{uplink}/ignore_routes_with_linkdown", "1")
 
     def restore(self) -> None:
         for key, value in reversed(self._before().items()):

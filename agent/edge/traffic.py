@@ -5,9 +5,9 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.core.events import Event, TrafficCounted
-from agent.core.routes import ANSWERED, ASKED
-from agent.core.station import Nat, Station
+from agent.core.events import Event, KernelSeen, TrafficCounted
+from agent.core.nft_table import ANSWERED, ASKED
+from agent.core.station import Station
 from agent.edge.counters import Counters
 
 log = logging.getLogger(__name__)
@@ -21,9 +21,9 @@ class Traffic:
     """What has changed since it was last told is emitted; counters that begin again are passed on as they are."""
 
     def __init__(self, station: Station, emit: Callable[[Event], None]) -> None:
-        self._uplinks = station.uplinks
+        self._device = {uplink.name: uplink.interface for uplink in station.uplinks}
         self._emit = emit
-        self._counters = Counters() if station.lan.nat is Nat.MANAGED else None  # else there is no table of ours
+        self._counters = Counters() if station.lan.interfaces else None  # else there is no table of ours
         self._packets: dict[str, int] = {}
         self._told: dict[str, TrafficCounted] = {}
         self._faults: dict[str, str] = {}
@@ -38,16 +38,20 @@ class Traffic:
                 self._note("traffic", why)
             await asyncio.sleep(EVERY_S)
 
+    def see(self, picture: KernelSeen) -> None:
+        """An interface may be renamed."""
+        self._device = {name: link.interface for name, link in zip(self._device, picture.links, strict=True)}
+
     def look(self) -> None:
         carried = _bytes_carried()
         self._read_packets()
-        for uplink in self._uplinks:
-            if uplink.interface not in carried:
+        for name, device in self._device.items():
+            if device not in carried:
                 continue
-            asked, answered = (self._packets.get(f"{which}-{uplink.name}") for which in (ASKED, ANSWERED))
-            counted = TrafficCounted(uplink.name, *carried[uplink.interface], asked, answered)
-            if counted != self._told.get(uplink.name):
-                self._told[uplink.name] = counted
+            asked, answered = (self._packets.get(f"{which}-{name}") for which in (ASKED, ANSWERED))
+            counted = TrafficCounted(name, *carried[device], asked, answered)
+            if counted != self._told.get(name):
+                self._told[name] = counted
                 self._emit(counted)
 
     def close(self) -> None:

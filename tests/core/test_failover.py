@@ -373,7 +373,7 @@ def test_a_restarted_agent_goes_on_with_what_its_predecessor_decided() -> None:
     driven.facts.clear()
     driven.restart()
     assert driven.active == "lte"
-    assert driven.wish == before
+    assert driven.wish.routes == before.routes
     assert driven.moves == []
     driven.run(30)
     assert driven.moves == []

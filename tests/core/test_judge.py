@@ -14,7 +14,8 @@ from wire.messages import Health
 
 RTT_S, BEAT_S = 0.03, 0.2
 FIRST_PROOF, PROOF = 7, 33  # good echoes in a row, for a link without history and for one that has failed
-THREE = ("a", "b", "c")
+A, B, C = "198.51.100.1", "198.51.100.2", "198.51.100.3"
+THREE = (A, B, C)
 
 
 class Fed:
@@ -41,7 +42,7 @@ class Fed:
     def look(self, trouble: str | None = None, silent_s: float | None = None) -> Verdict | None:
         silence = None
         if silent_s is not None:
-            first = Echo(self.seq + 1, "a", self.now - silent_s, False, RTT_S)
+            first = Echo(self.seq + 1, A, self.now - silent_s, False, RTT_S)
             silence = Silence(self.now - silent_s, first, self.seq + 5)
         verdict = self.judge.judge(trouble, silence, BEAT_S, self.now)
         if verdict is not None:
@@ -223,7 +224,7 @@ def test_the_first_echo_after_a_pause_may_be_slow() -> None:
     fed = proven()
     for _ in range(100):
         fed.seq += 1
-        fed.judge.settle(Echo(fed.seq, "a", 0.0, True, RTT_S, rtt_s=1.5, settled=True))
+        fed.judge.settle(Echo(fed.seq, A, 0.0, True, RTT_S, rtt_s=1.5, settled=True))
     assert fed.look() is None
     assert fed.judge.calm
 
@@ -252,9 +253,9 @@ def test_a_target_that_dies_or_limits_its_answers_is_set_aside_and_no_link_is_bl
         fed.feed(*[RTT_S] * 100)
         for n in range(1500):
             whose = targets[n % len(targets)]
-            fed.feed(None if whose == "a" and chance.random() < share else RTT_S, target=whose)
+            fed.feed(None if whose == A and chance.random() < share else RTT_S, target=whose)
         blamed += bool(fed.verdicts)
-        assert fed.judge.set_aside == {"a"}
+        assert fed.judge.set_aside == {A}
     assert blamed == 0
 
 
@@ -262,10 +263,10 @@ def test_a_target_that_answers_again_is_trusted_after_a_proof() -> None:
     fed = proven()
     for n in range(60):
         fed.feed(None if n % 3 == 0 else RTT_S, target=THREE[n % 3])
-    assert fed.judge.set_aside == {"a"}
-    fed.feed(*[RTT_S] * (PROOF - 1), target="a")
-    assert fed.judge.set_aside == {"a"}
-    fed.feed(*[RTT_S] * PROOF, target="a")
+    assert fed.judge.set_aside == {A}
+    fed.feed(*[RTT_S] * (PROOF - 1), target=A)
+    assert fed.judge.set_aside == {A}
+    fed.feed(*[RTT_S] * PROOF, target=A)
     assert fed.judge.set_aside == frozenset()
 
 
@@ -277,7 +278,7 @@ def test_two_dead_targets_of_three_are_a_poor_link() -> None:
 
 
 def test_the_only_target_is_believed() -> None:
-    fed = proven(("a",))
+    fed = proven((A,))
     assert fed.until(Health.POOR, None, RTT_S) < 40
 
 
@@ -336,7 +337,7 @@ def test_a_link_that_comes_back_slow_is_not_called_good() -> None:
 
 
 def test_a_stretch_passed_over_is_the_same_as_its_echoes_one_by_one() -> None:
-    one, other = proven(("a",)), proven(("a",))
+    one, other = proven((A,)), proven((A,))
     for fed in (one, other):
         fed.feed(None, RTT_S, None)
     one.feed(*[RTT_S] * 40)

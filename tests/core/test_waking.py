@@ -58,7 +58,7 @@ class Logged(Driven):
     def until_calm_standby(self, uplink: str) -> None:
         """To the moment after an echo of it that is followed by a long pause."""
         self.until_asked(uplink)
-        while self.core._watched[uplink].watch.spacing_s(self.now) < STANDBY_EVERY_S:
+        while self.core._lines[uplink].watch.spacing_s(self.now) < STANDBY_EVERY_S:
             self.until_asked(uplink)
 
     def cut_for(self, uplink: str, seconds: float) -> None:
@@ -300,12 +300,12 @@ def test_a_cut_that_every_link_must_survive_moves_nothing_also_where_much_was_le
     kind: Kind, learnt_s: float, share: float, phase_s: float
 ) -> None:
     logged = settled(home=kind, lte=Kind.LTE)
-    silences = logged.core._watched["home"].watch.known.history.silences
+    silences = logged.core._lines["home"].watch.known.history.silences
     chance = random.Random(3)
     for _ in range(300):
         silences.take(chance.expovariate(1) * learnt_s)
     silences.watched_s = 20 * 86_400.0
-    logged.core._watched["home"].watch.judge.retune()
+    logged.core._lines["home"].watch.judge.retune()
     logged.run(phase_s)
     logged.cut_for("home", LIMITS[kind].floor_s * share)
     logged.run(5)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agent.core.events import Event, KernelSeen, RoutesRefused, RoutesRepaired
-from agent.core.routes import Link, Wish, text, wish
+from agent.core.routes import BY_CHOICE, Link, Wish, text, wish
 from agent.core.station import Centre, Family, Kind, Lan, Nat, Station, Uplink
 from agent.edge import nft
 from agent.edge.kernel import Kernel, clean_up
@@ -190,22 +190,30 @@ async def kept(working: Run, wanted: Wish) -> str:
 @pytest.mark.parametrize(
     "damage",
     [
-        ["ip rule del priority 20000"],
+        [f"ip rule del priority {BY_CHOICE}"],
         ["ip -6 rule del priority 10000", "ip rule del priority 10200"],
         ["ip route flush table 1000"],
         ["ip route del default table 1001"],
         ["ip -6 route flush table 1001", "ip route flush table 1002", "ip rule flush protocol 119"],
         ["ip route replace default via 198.18.1.1 dev wan1 table 1000 proto 119"],
+        ["ip route add default via 198.18.1.1 dev wan1 table 1000 metric 7 proto 119"],
+        ["ip -6 route append default via fe80::9 dev wan1 table 1000 proto 119"],
+        ["ip route add 192.0.2.0/24 via 198.18.1.1 dev wan1 table 1001 proto 119"],
+        ["ip rule add priority 777 lookup 1002 protocol 119"],
+        ["nft delete table inet siaga"],
+        ["nft flush ruleset"],
+        ["nft flush chain inet siaga postrouting"],
+        ["nft add rule inet siaga count drop"],
     ],
     ids=lambda damage: damage[0],
 )
 def test_what_another_program_took_away_is_put_back_and_told(station: Station, damage: list[str]) -> None:
     async def test(working: Run) -> None:
-        before = await kept(working, usual(station))
+        before, table = await kept(working, usual(station)), listed()
         for command in damage:
             subprocess.run(command.split(), check=True)
         async with asyncio.timeout(10):
-            while not ({*before.splitlines()} <= {*kernels_text().splitlines()} and working.of(RoutesRepaired)):
+            while not ((kernels_text(), listed()) == (before, table) and working.of(RoutesRepaired)):
                 await asyncio.sleep(0.01)
         assert not working.of(RoutesRefused)
 
@@ -314,5 +322,16 @@ def test_an_nft_that_refuses_is_told_in_one_line(station: Station) -> None:
     async def run() -> None:
         with pytest.raises(OSError, match="nft -f"):
             await nft.Keeper().want("table inet siaga { nonsense }\n")
+
+    asyncio.run(run())
+
+
+def test_zz(station: Station) -> None:
+    async def run() -> None:
+        async with Netlink() as netlink:
+            await netlink.picture(DEVICES)
+            w = usual(station)
+            print(await netlink.make(w))
+            print(await netlink.make(w))
 
     asyncio.run(run())

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from icmplib import ping
 
+from agent.core import nft_table
 from agent.core.events import Event, TrafficCounted
-from agent.core.routes import wish
 from agent.core.station import Centre, Kind, Lan, Nat, Station, Uplink
 from agent.edge import nft
 from agent.edge.counters import Counters
@@ -20,12 +20,12 @@ from agent.edge.traffic import Traffic
 from lab.namespace import within
 from tests.edge.conftest import become
 from tests.edge.link import ELSEWHERE, ELSEWHERE6, far, ip, space, wire
-from wire.messages import Active
 
 UPLINKS = (Uplink("fibre", "wan0", Kind.FIBRE), Uplink("lte", "wan1", Kind.LTE), Uplink("geo", "wan2", Kind.GEO))
 STATION = Station(
     "6408042001143", UPLINKS, ("198.51.100.1",), Centre("mqtt://198.51.100.10"), Lan(("lan0",), Nat.MANAGED)
 )
+TABLE = nft_table.text(STATION, tuple(uplink.interface for uplink in UPLINKS))
 GATEWAYS, GATEWAYS6 = ("198.18.0.1", "198.18.1.1"), ("2001:db8:10::1", "2001:db8:11::1")
 SERVER, SERVER6 = "203.0.113.100", "2001:db8:98::100"
 
@@ -42,7 +42,7 @@ def client(cell: None) -> Iterator[str]:  # noqa: ARG001
         for n in range(2):
             built.enter_context(way(n))
         go_by(0)
-        asyncio.run(nft.Keeper().want(wish(STATION, (), Active()).nft))
+        asyncio.run(nft.Keeper().want(TABLE))
         yield name
 
 
@@ -198,10 +198,10 @@ def test_a_look_tells_of_each_uplink_that_is_there_and_only_of_what_has_changed(
     traffic.close()
 
 
-def test_where_somebody_else_does_the_nat_bytes_are_counted_and_packets_are_not(client: str) -> None:
+def test_where_there_is_no_lan_bytes_are_counted_and_packets_are_not(client: str) -> None:
     heard: list[Event] = []
-    external = Station("6408042001143", UPLINKS, ("198.51.100.1",), Centre("mqtt://c"), Lan(("lan0",), Nat.EXTERNAL))
-    seen = told(Traffic(external, heard.append), heard)["fibre"]
+    alone = Station("6408042001143", UPLINKS, ("198.51.100.1",), Centre("mqtt://c"))
+    seen = told(Traffic(alone, heard.append), heard)["fibre"]
     assert (seen.asked, seen.answered) == (None, None)
     assert seen.tx_bytes > 0
     assert client
@@ -214,7 +214,7 @@ def test_a_table_that_was_taken_away_counts_nothing_and_begins_again_when_it_is_
     assert told(traffic, heard)["fibre"].answered == 3
     asyncio.run(nft.remove())
     assert told(traffic, heard)["fibre"].answered is None
-    asyncio.run(nft.Keeper().want(wish(STATION, (), Active()).nft))
+    asyncio.run(nft.Keeper().want(TABLE))
     assert told(traffic, heard)["fibre"].answered == 0
     traffic.close()
 
@@ -222,7 +222,7 @@ def test_a_table_that_was_taken_away_counts_nothing_and_begins_again_when_it_is_
 def test_what_is_counted_is_nobodys_change_but_a_missing_rule_is_repaired(client: str) -> None:
     async def run() -> None:
         keeper = nft.Keeper()
-        await keeper.want(wish(STATION, (), Active()).nft)
+        await keeper.want(TABLE)
         assert answers(client, SERVER) == 3
         await keeper.check()
         assert counts() == {"asked-fibre": 3, "answered-fibre": 3}  # not loaded again
