@@ -30,7 +30,10 @@ $(VENV)/.ready: pyproject.toml $(VENV)/.system
 demo: setup ## play a polling station whose links fail, live; SECONDS=60 runs unattended and judges
 	@$(PY) -m lab demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: setup ## run every test, those with real packets too
+neighbours: setup ## fetch other network managers for the tests; unpacked into .cache, never installed; quick when done
+	@$(PY) tests/namespaces/neighbours_fetch.py
+
+test: setup neighbours ## run every test, those with real packets too
 	@$(PY) -m lab enter -- $(PY) -m pytest $(PYTEST)
 
 lint: setup ## ruff: rules and format
@@ -58,6 +61,6 @@ bench-cost: setup ## measure what the agent costs; writes the table in docs/arch
 	@$(PY) -m lab enter -- $(PY) -m bench.daemon_cost
 
 clean: ## remove the virtual environment and what builds leave behind
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
 
-.PHONY: help setup demo test lint types check docs bench-lab bench-failover bench-detect bench-cost clean
+.PHONY: help setup demo neighbours test lint types check docs bench-lab bench-failover bench-detect bench-cost clean
