@@ -55,10 +55,14 @@ class Kernel:
             for family in ("-4", "-6")
         )
 
-    def is_whole(self) -> bool:
-        """All that should be there is, and no route is there that should not."""
+    def flaws(self) -> set[str]:
+        """What of ours is missing, and the routes of ours that should not be there."""
         wished, ours = self.wished(), self.ours()
-        return wished <= ours and all(" lookup " in line for line in ours - wished)
+        return (wished - ours) | {line for line in ours - wished if " lookup " not in line}
+
+    def urgent_flaws(self) -> set[str]:
+        """Without the rules for addresses: they wait until an uplink that was dead has proven good."""
+        return {line for line in self.flaws() if ": from all " in line or " lookup " not in line}
 
     def gateways(self, family: str) -> dict[str, str]:
         """Of each device, the gateway of its best default route in main."""
