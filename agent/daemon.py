@@ -142,7 +142,7 @@ class Daemon:
             case Fact():
                 log.info("%s", _sentence(effect))
                 self._keep(self._numbering.record(effect, self._stamp(now)))
-                if effect.code == "HANDED_OVER" and effect.evidence["moved"]:
+                if effect.code == "HANDED_OVER":
                     self._courier.move()  # not before the kernel sends by the new uplink
             case Summary():
                 self._keep(self._numbering.record(effect, self._stamp(now)))

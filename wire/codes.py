@@ -105,6 +105,14 @@ _TABLE = (
         "Nothing to do.",
     ),
     Code(
+        "FLOWS_LEFT",
+        Severity.INFO,
+        "Sambungan lama dilepas dari jalur yang sudah ditinggalkan",
+        "Old connections were let go from an uplink that had been left before",
+        "Tidak perlu tindakan.",
+        "Nothing to do.",
+    ),
+    Code(
         "TRAFFIC_ASTRAY",
         Severity.WARNING,
         "Lalu lintas tidak lewat jalur yang dipilih: aturan program lain mendahului",

@@ -57,6 +57,10 @@ _BY_CODE = {
         "{flows} sambungan LAN dan {sockets} soket perangkat ini dilepas; rute dalam {took_ms} ms",
         "{flows} connections of the LAN and {sockets} sockets of this device let go; routes in {took_ms} ms",
     ),
+    "FLOWS_LEFT": _Line(
+        "{flows} sambungan LAN dan {sockets} soket perangkat ini dilepas",
+        "{flows} connections of the LAN and {sockets} sockets of this device let go",
+    ),
     "TRAFFIC_ASTRAY": _Line("menurut kernel: {what}", "the kernel says: {what}"),
     "STRANGE_DEFAULT": _Line("{family} lewat {interface}", "{family} by {interface}"),
     "BUDGET_SPENT": _Line(

@@ -298,10 +298,8 @@ class Failover:
         return [summary]
 
     def _tell_hand_over(self, done: HandedOver, now: float) -> Iterator[Fact]:
-        evidence: Evidence = {
-            "moved": done.moved, "took_ms": done.took_ms, "flows": done.flows, "sockets": done.sockets
-        }  # fmt: skip
-        yield Fact("HANDED_OVER", evidence=evidence)
+        evidence: Evidence = {"took_ms": done.took_ms, "flows": done.flows, "sockets": done.sockets}
+        yield Fact("HANDED_OVER" if done.moved else "FLOWS_LEFT", evidence=evidence)
         if done.astray is not None:
             yield from self._once("TRAFFIC_ASTRAY", {"what": done.astray}, now)
 
