@@ -159,6 +159,7 @@ class Failover:
             for name, line in self._lines.items()
             if name in carrying
         )
+        sought = self._sought()
         in_need = any(self._lines[name].watch.health is not Health.UP for name in carrying if name is not None)
         before = True  # as long as no uplink that carries traffic has come: these are preferred to it
         for name, line in self._lines.items():
@@ -166,6 +167,8 @@ class Failover:
             if name in carrying:
                 watch.wake(Role.CARRYING, now)
                 before = False
+            elif any(watch.health_of(family) is not Health.DEAD for family in sought):
+                watch.wake(Role.WOKEN, now)
             elif wanted and watch.health is not Health.DEAD:
                 watch.wake(Role.WOKEN, now)
                 wanted = watch.silent(now) or watch.health is not Health.UP or now < line.home_at
@@ -173,6 +176,14 @@ class Failover:
                 watch.wake(Role.WOKEN, now)
             else:
                 watch.wake(Role.STANDBY, now)
+
+    def _sought(self) -> frozenset[Family]:
+        """Families that the uplink which carries them answers no more, though it answers the other one."""
+        return frozenset(
+            family
+            for family, name in self._active.items()
+            if name is not None and family in self._lines[name].watch.judge.silent_families
+        )
 
     def _may_come_home(self, line: Line, now: float) -> bool:
         return (
@@ -233,12 +244,13 @@ class Failover:
             self._lines[uplink].left_at[family] = None
 
     def _choose(self, family: Family, now: float) -> Choice:
+        sought = self._sought()
         candidates = tuple(
             Candidate(
                 name,
                 line.watch.health_of(family),
                 line.watch.judge.answers,
-                line.watch.verified(now),
+                line.watch.verified(now) and (family not in sought or line.watch.answers_in(family, now)),
                 line.watch.fresh(now),
                 line.home_at,
                 line.watch.judge.delayed,
@@ -299,7 +311,8 @@ class Failover:
 
     def _tell_hand_over(self, done: HandedOver, now: float) -> Iterator[Fact]:
         evidence: Evidence = {"took_ms": done.took_ms, "flows": done.flows, "sockets": done.sockets}
-        yield Fact("HANDED_OVER" if done.moved else "FLOWS_LEFT", evidence=evidence)
+        code = "HANDED_OVER" if done.moved else "FLOWS_LEFT"
+        yield Fact(code, evidence=evidence)
         if done.astray is not None:
             yield from self._once("TRAFFIC_ASTRAY", {"what": done.astray}, now)
 

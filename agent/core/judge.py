@@ -325,9 +325,18 @@ class Votes:
             score.take_good(times // len(self._scores))
 
     def agree(self) -> bool:
-        """Without its worst witness the case still stands: a loss just now, or several that are not forgotten."""
-        trusted = self._trusted()
-        return len(trusted) == 1 or sum(sorted(each.score for each in trusted)[:-1]) >= trusted[0].scores.begins
+        """Without its worst witness, a family where there are two and else a target, the case still stands: a loss just
+        now, or several that are not forgotten.
+        """
+        trusted = [target for target in self._scores if target not in self._returns]
+        if len(trusted) == 1:
+            return True
+        families = {self._family[target] for target in trusted}
+        said: dict[str, int] = {}
+        for target in trusted:
+            witness = self._family[target] if len(families) > 1 else target
+            said[witness] = said.get(witness, 0) + self._scores[target].score
+        return sum(said.values()) - max(said.values()) >= self._scores[trusted[0]].scores.begins
 
     def forget(self) -> None:
         for each in self._scores.values():

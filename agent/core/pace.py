@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import IntEnum, auto
 
-from agent.core.station import Kind
+from agent.core.station import Family, Kind
 
-ECHO_BYTES = {4: 72, 6: 112}  # there and back at the IP layer: header, 8 of ICMP, 8 of payload
+ECHO_BYTES = {Family.IPV4: 72, Family.IPV6: 112}  # there and back at the IP layer: header, 8 of ICMP, 8 of payload
 STANDBY_EVERY_S = 12.0  # 18 MB in 30 days with its bursts; a standby that dies is known after 8 s on the mean
 BURST_EVERY = 20  # calm echoes of a standby; then BURST echoes in a row show how it is when it is awake
 BURST = 3

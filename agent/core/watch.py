@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from ipaddress import ip_address
 
 from agent.core.budget import Budget, caps
 from agent.core.events import TrafficCounted
@@ -13,7 +12,7 @@ from agent.core.judge import Judge, Verdict
 from agent.core.measure import IDLE_S, REMEMBERED_S, Echo, Echoes, Sample, Silence
 from agent.core.memory import Watched
 from agent.core.pace import BURST, BURST_EVERY, ECHO_BYTES, LOST_AFTER_S, PACES, PATIENT, Mood, Rotation
-from agent.core.station import Family, Uplink
+from agent.core.station import Family, Uplink, family_of
 from agent.core.traffic import Sign, Traffic
 from wire.messages import Evidence, Fact, Health, UplinkSummary
 
@@ -55,7 +54,9 @@ class Watch:
         self.traffic = Traffic(uplink.kind)
         self._rotation = Rotation(targets)
         self._unsendable: dict[str, float] = {}
-        self._bytes = {target: ECHO_BYTES[ip_address(target).version] for target in targets}
+        self._family = {target: family_of(target) for target in targets}
+        self._heard_at = dict.fromkeys(self._family.values(), now - HOUR_S)
+        self._bytes = {target: ECHO_BYTES[family] for target, family in self._family.items()}
         self._largest = max(self._bytes.values())
         self._beat_at = self._doubted_at = self._woken_at = now - HOUR_S
         self._standby_beats = self._skipped = 0
@@ -102,6 +103,11 @@ class Watch:
         heard_at = self.echoes.heard_at
         return self._refused or (heard_at is not None and (self.role is not Role.WOKEN or heard_at > self._woken_at))
 
+    def answers_in(self, family: Family, now: float) -> bool:
+        """A target of this family has answered just now, or there is none to be asked."""
+        heard_at = self._heard_at.get(family)
+        return self._refused or heard_at is None or now - heard_at <= FRESH_S
+
     def fresh(self, now: float) -> bool:
         """It has answered just now, or may not be asked."""
         heard_at = self.echoes.heard_at
@@ -134,6 +140,7 @@ class Watch:
         echo = self.echoes.returned(seq, target, rtt_s, now)
         if echo is None:
             return
+        self._heard_at[self._family[target]] = now
         if echo.settled:
             self.judge.unlose(echo)
         self._survive(silence, now)

@@ -5,7 +5,7 @@ import pytest
 
 from agent.core.memory import Watched
 from agent.core.pace import ECHO_BYTES
-from agent.core.station import Kind
+from agent.core.station import Family, Kind
 from agent.core.watch import Watch
 from bench.detect.measure import clears, delays
 from bench.detect.ours import ALARMS, TARGETS, Ours, Steps
@@ -136,7 +136,7 @@ def test_on_a_calm_link_nothing_is_told_whether_it_is_skipped_over_or_not(driver
     seen = steps.live(made_day(seconds=SPAN_S))
     assert seen.changes == []
     assert steps.watch.echoes.seq == pytest.approx(SPAN_S / 0.25, rel=0.01)
-    assert seen.octets == pytest.approx(steps.watch.echoes.seq * ECHO_BYTES[4], rel=0.001)
+    assert seen.octets == pytest.approx(steps.watch.echoes.seq * ECHO_BYTES[Family.IPV4], rel=0.001)
 
 
 def test_most_of_a_calm_day_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ def test_it_is_a_rule_that_sees_every_day_once_and_in_order() -> None:
     assert (alarm.is_alarm, good.is_alarm) == (True, False)
     assert 700 < alarm.at_s < 703
     assert 750 < good.at_s < 800
-    assert all(each.octets > 600 * 4 * ECHO_BYTES[4] * 0.9 for each in seen)
+    assert all(each.octets > 600 * 4 * ECHO_BYTES[Family.IPV4] * 0.9 for each in seen)
 
 
 def test_the_same_seed_tells_the_same_story_and_another_one_another() -> None:
@@ -187,7 +187,7 @@ def test_a_trial_ends_with_the_alarm_or_with_the_return_where_the_failure_is_rep
     (seen,) = rule.watch(CLEAN, [made_day(seconds=800, failure=Failure(100.0, 1.0))], 1)
     assert [change.is_alarm for change in seen.changes] == [True]
     assert 101 < seen.changes[0].at_s < 103
-    assert seen.octets < (100 * 4 + 3 * 10) * ECHO_BYTES[4]  # it was not asked for much longer
+    assert seen.octets < (100 * 4 + 3 * 10) * ECHO_BYTES[Family.IPV4]  # it was not asked for much longer
     (repaired,) = rule.watch(CLEAN, [made_day(seconds=800, failure=Failure(100.0, 1.0, 160.0))], 1)
     assert [change.is_alarm for change in repaired.changes] == [True, False]
     assert repaired.changes[1].at_s > 160

@@ -4,14 +4,14 @@ Simpler and faster than tests/world.py, which has the lab's weather and scenario
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
 from agent.core.events import EchoNotSent, EchoReturned, Effect, Event, KernelSeen, SendEchoes, SetRoutes, Tick
 from agent.core.failover import Failover
 from agent.core.routes import ACTIVE_TABLE, Link, Wish
-from agent.core.station import Centre, Family, Kind, Station, Uplink
+from agent.core.station import Centre, Family, Kind, Metered, Station, Uplink
 from wire.messages import Fact, Health, Summary
 
 RTT_S = {Kind.FIBRE: 0.008, Kind.LTE: 0.06, Kind.LEO: 0.04, Kind.GEO: 0.6}
@@ -20,10 +20,13 @@ SETTLED_S = 30.0
 """Long enough for every kind of link to have proven good."""
 
 
-def station(kinds: Mapping[str, Kind], targets: tuple[str, ...] = TARGETS) -> Station:
+def station(kinds: Mapping[str, Kind], targets: tuple[str, ...] = TARGETS, metered: Sequence[str] = ()) -> Station:
     return Station(
         station="6408042001143",
-        uplinks=tuple(Uplink(name, f"wan{n}", kind) for n, (name, kind) in enumerate(kinds.items())),
+        uplinks=tuple(
+            Uplink(name, f"wan{n}", kind, metered=Metered(20_000) if name in metered else None)
+            for n, (name, kind) in enumerate(kinds.items())
+        ),
         targets=targets,
         centre=Centre("mqtt://198.51.100.10"),
     )
@@ -32,13 +35,15 @@ def station(kinds: Mapping[str, Kind], targets: tuple[str, ...] = TARGETS) -> St
 class Driven:
     """Seconds pass because we say so. Moments are counted from the agent's start."""
 
-    def __init__(self, targets: tuple[str, ...] = TARGETS, **kinds: Kind) -> None:
-        self.station = station(kinds or {"fibre": Kind.FIBRE, "lte": Kind.LTE}, targets)
+    def __init__(self, targets: tuple[str, ...] = TARGETS, metered: Sequence[str] = (), **kinds: Kind) -> None:
+        self.station = station(kinds or {"fibre": Kind.FIBRE, "lte": Kind.LTE}, targets, metered)
         self.now = 0.0
         self.rtt_s = {uplink.name: RTT_S[uplink.kind] for uplink in self.station.uplinks}
         self.cut: set[str] = set()
         """Uplinks that swallow every packet, there or back, while it is under way."""
         self.dead_targets: set[str] = set()
+        self.dead_ways: set[tuple[str, str]] = set()
+        """Uplinks, and the targets that do not answer by them."""
         self.unsendable: set[str] = set()
         """Uplinks for which the kernel takes no echo."""
         self.links = {
@@ -153,7 +158,11 @@ class Driven:
             self.echoes += 1
             if order.uplink in self.unsendable:
                 self._expect(self.now, EchoNotSent(order.uplink, order.seq, target, "ENETUNREACH"))
-            elif order.uplink not in self.cut and target not in self.dead_targets:
+            elif (
+                order.uplink not in self.cut
+                and target not in self.dead_targets
+                and (order.uplink, target) not in self.dead_ways
+            ):
                 rtt_s = self.rtt_s[order.uplink]
                 self._expect(self.now + rtt_s, EchoReturned(order.uplink, order.seq, target, rtt_s))
 
@@ -161,9 +170,9 @@ class Driven:
         heapq.heappush(self._coming, (at, next(self._order), event))
 
 
-def settled(targets: tuple[str, ...] = TARGETS, **kinds: Kind) -> Driven:
+def settled(targets: tuple[str, ...] = TARGETS, metered: Sequence[str] = (), **kinds: Kind) -> Driven:
     """A station whose links have all proven good."""
-    driven = Driven(targets, **kinds)
+    driven = Driven(targets, metered, **kinds)
     driven.run(SETTLED_S)
     assert {driven.health(uplink.name) for uplink in driven.station.uplinks} == {Health.UP}
     driven.facts.clear()

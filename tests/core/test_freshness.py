@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.core.pace import ECHO_BYTES
-from agent.core.station import Kind
+from agent.core.station import Family, Kind
 from agent.core.watch import FRESH_S, Role
 from tests.core.driven import RTT_S
 from tests.core.lived import settled as proven
@@ -114,5 +114,5 @@ def test_answers_that_come_late_are_within_the_cap_too(late_s: float) -> None:
     for _ in range(3000):
         lived.run(0.1)
         assert lived.known.spent.day_bytes <= MB
-    assert (len(lived.asked) + lived.answered) * ECHO_BYTES[4] // 2 <= 2_000
+    assert (len(lived.asked) + lived.answered) * ECHO_BYTES[Family.IPV4] // 2 <= 2_000
     assert lived.codes.count("BUDGET_SPENT") == 1

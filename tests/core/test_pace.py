@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agent.core.history import DAY_S
 from agent.core.memory import Watched
 from agent.core.pace import BURST, BURST_EVERY, ECHO_BYTES, PACES, PATIENT, Mood, Rotation
-from agent.core.station import Kind, Uplink
+from agent.core.station import Family, Kind, Uplink
 from agent.core.watch import Watch
 from wire.messages import Health
 
@@ -42,14 +42,14 @@ def test_a_budget_that_runs_low_never_slows_a_doubt() -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_a_month_of_calm_standby_costs_at_most_20_mb(kind: Kind) -> None:
     cycle_s = BURST_EVERY * PACES[kind][Mood.STANDBY] + BURST * PACES[kind][Mood.BURST]
-    assert 30 * DAY_S / cycle_s * (BURST_EVERY + BURST) * ECHO_BYTES[4] <= 20 * MB
+    assert 30 * DAY_S / cycle_s * (BURST_EVERY + BURST) * ECHO_BYTES[Family.IPV4] <= 20 * MB
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_and_so_it_does_when_it_is_watched_for_a_day(kind: Kind) -> None:
     watch, asked_at = calm_day(kind)
     assert watch.health is Health.UP
-    assert len(asked_at) * 30 * ECHO_BYTES[4] <= 20 * MB
+    assert len(asked_at) * 30 * ECHO_BYTES[Family.IPV4] <= 20 * MB
     pauses_s = [after - before for before, after in pairwise(asked_at)]
     seldom = PACES[kind][Mood.STANDBY]
     assert max(pauses_s) <= seldom + 0.001

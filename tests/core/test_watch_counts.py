@@ -13,7 +13,7 @@ from agent.core.history import DAY_S
 from agent.core.measure import IDLE_S, REMEMBERED_S
 from agent.core.memory import Watched
 from agent.core.pace import ECHO_BYTES, Mood
-from agent.core.station import Kind
+from agent.core.station import Family, Kind
 from agent.core.watch import UNSENDABLE_S, Ask, Role
 from tests.core.driven import RTT_S, TARGETS
 from tests.core.lived import Lived
@@ -21,7 +21,7 @@ from tests.core.lived import settled as proven
 from wire.messages import Health
 
 MB = 1_000_000
-ECHO = ECHO_BYTES[4]
+ECHO = ECHO_BYTES[Family.IPV4]
 
 
 def woken_with(left_bytes: int, **others: object) -> Lived:
