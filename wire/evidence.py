@@ -71,30 +71,29 @@ _BY_CODE = {
 
 
 def told_id(fact: Fact) -> str:
-    """In Indonesian; empty where there is nothing to add to the code."""
+    """In Indonesian, with its decimal comma; empty where there is nothing to add to the code."""
     line = _line(fact)
-    return "" if line is None else _filled(line.id, fact)
+    return "" if line is None else line.id.format_map(_values(fact, ","))
 
 
 def told_en(fact: Fact) -> str:
     """In English; what no sentence is known for comes as names and values."""
-    line = _line(fact)
-    return (
-        " ".join(f"{name}={_plain(fact, name)}" for name in fact.evidence) if line is None else _filled(line.en, fact)
-    )
+    line, values = _line(fact), _values(fact, ".")
+    return " ".join(f"{name}={value}" for name, value in values.items()) if line is None else line.en.format_map(values)
 
 
 def _line(fact: Fact) -> _Line | None:
     return _BY_CAUSE.get(str(fact.evidence.get("cause"))) or _BY_CODE.get(fact.code)
 
 
-def _filled(text: str, fact: Fact) -> str:
-    return text.format_map(_Values({name: _plain(fact, name) for name in fact.evidence}))
+def _values(fact: Fact, point: str) -> "_Values":
+    return _Values({name: _plain(value, point) for name, value in fact.evidence.items()})
 
 
-def _plain(fact: Fact, name: str) -> str:
-    value = fact.evidence[name]
-    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def _plain(value: float | str | None, point: str) -> str:
+    if isinstance(value, float):
+        return f"{value:g}".replace(".", point)
+    return "-" if value is None else str(value)
 
 
 class _Values(dict[str, str]):

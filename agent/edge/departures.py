@@ -1,6 +1,7 @@
 """Makes those let go who hold on to an uplink that was left: the LAN's flows, then this device's own sockets."""
 
 import asyncio
+import logging
 import socket
 import time
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from agent.core.nft_table import MARKS
 from agent.core.routes import Leaving
 from agent.edge import conntrack, sockets
 from agent.edge.rawnetlink import FAMILY
+
+log = logging.getLogger(__name__)
 
 SWEEP_AFTER_S = 3.0  # what was on its way through the kernel at the switch has entered itself anew by then
 
@@ -20,6 +23,9 @@ class Departed:
     """None when the kernel cannot abort any."""
 
 
+NOBODY = Departed()
+
+
 class Departures:
     """`want` takes the whole list each time; who has left is not asked again, but swept once."""
 
@@ -28,7 +34,8 @@ class Departures:
         self._to_sweep: dict[Leaving, float] = {}
 
     async def want(self, leaving: tuple[Leaving, ...]) -> Departed:
-        """Routes must be as wished already: a remote that is still reached by the uplink is none to be left.
+        """Who has left now; the sweep is not counted. Routes must be as wished already: a remote that is still reached
+        by the uplink is none to be left.
 
         Raises OSError; then nobody has left, and the next call tries again.
         """
@@ -37,8 +44,10 @@ class Departures:
         for each in wanted - self._left:
             self._to_sweep[each] = now + SWEEP_AFTER_S
         swept = {each for each, at in self._to_sweep.items() if now >= at or each not in wanted}
-        to_go = (wanted - self._left) | (swept & wanted)
-        departed = await asyncio.to_thread(_let_go, sorted(to_go, key=lambda each: each.mark)) if to_go else Departed()
+        if swept & wanted:
+            again = await asyncio.to_thread(_let_go, _in_order(swept & wanted))
+            log.debug("swept again: %s", again)
+        departed = await asyncio.to_thread(_let_go, _in_order(wanted - self._left)) if wanted - self._left else NOBODY
         self._left = wanted
         for each in swept:
             del self._to_sweep[each]
@@ -47,6 +56,10 @@ class Departures:
     def sweep_after_s(self) -> float | None:
         """How long until `want` has something to do again."""
         return max(0.0, min(self._to_sweep.values()) - time.monotonic()) if self._to_sweep else None
+
+
+def _in_order(leaving: frozenset[Leaving] | set[Leaving]) -> list[Leaving]:
+    return sorted(leaving, key=lambda each: (each.mark, each.family))
 
 
 def _let_go(leaving: list[Leaving]) -> Departed:

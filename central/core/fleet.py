@@ -9,6 +9,7 @@ from wire.messages import Delivery, Fact, Health, Stamp, State
 SILENT_AFTER_S = 150.0  # a state is promised each minute: two may be lost on the way before it is called silence
 CLOCK_SLACK_S = 5.0  # the centre's own clock may be set back a little without making news from the future
 NEWS_KEPT = 3
+ROUTINE = frozenset({"HANDED_OVER", "FLOWS_LEFT"})  # belongs to a move that is told already; the station's page has it
 EPOCHS_KEPT = 4
 
 
@@ -91,7 +92,7 @@ def take_in(view: StationView, delivery: Delivery, now_s: float) -> StationView:
     epochs = view.epochs if epoch in view.epochs else (*view.epochs, epoch)[-EPOCHS_KEPT:]
     found = {(news.epoch, news.seq): news for news in view.news if news.epoch in epochs}
     for record in delivery.records:
-        if isinstance(record.body, Fact):
+        if isinstance(record.body, Fact) and record.body.code not in ROUTINE:
             fresh = News(epoch, record.seq, record.stamp, record.body, now_s)
             found.setdefault((epoch, record.seq), fresh)
     newest_first = sorted(found.values(), key=lambda news: (epochs.index(news.epoch), news.seq), reverse=True)

@@ -53,7 +53,7 @@ def will(station: str = SANGATTA, session: str = "session-1") -> State:
 
 
 def fact(seq: int, code: str = "UPLINK_DEAD", epoch: str = "epoch-1") -> Record:
-    return Record(epoch, seq, stamp(float(seq)), Fact(code, "fibre", "up", "dead", {"loss": 1.0, "why": "silence"}))
+    return Record(epoch, seq, stamp(float(seq)), Fact(code, "fibre", "up", "dead", {"loss": 1.0, "cause": "silence"}))
 
 
 def summary(seq: int, epoch: str = "epoch-1") -> Record:

@@ -100,6 +100,13 @@ def test_late_facts_do_not_displace_newer_ones() -> None:
     assert [(news.epoch, news.seq) for news in anew.news] == [("epoch-2", 1), ("epoch-1", 9), ("epoch-1", 8)]
 
 
+def test_what_belongs_to_a_move_is_no_news_of_its_own() -> None:
+    view = take_in(
+        NEW, delivery([fact(1), fact(2, "TRAFFIC_MOVED"), fact(3, "HANDED_OVER"), fact(4, "FLOWS_LEFT")]), 1000
+    )
+    assert [news.fact.code for news in view.news] == ["TRAFFIC_MOVED", "UPLINK_DEAD"]
+
+
 def test_the_time_of_a_fact_is_the_centres_clock_within_one_boot() -> None:
     view = hear(NEW, state(uptime_s=60), 1000)
     assert fleet.happened_s(view, stamp(50)) == 990

@@ -64,6 +64,10 @@ def test_a_station_has_its_own_page_with_its_records(running: Centre) -> None:
         assert wanted in page
 
 
+def test_a_record_says_what_it_rests_on(running: Centre) -> None:
+    assert "tak terdengar apa pun" in running.get(f"/stations/{GONE}/")[2]
+
+
 def test_names_from_outside_are_text(running: Centre) -> None:
     for path in ("/", f"/stations/{NASTY}/"):
         page = running.get(path)[2]

@@ -23,7 +23,7 @@ def test_a_silence_is_told_with_its_length_its_echoes_its_limit_and_how_rare_it_
         "nothing heard for 1.31 s (12 echoes unanswered, no. 701-712); "
         "this uplink's limit is 1.3 s, passed 0.02 times in 30 days without an outage"
     )
-    assert evidence.told_id(fact).startswith("tak terdengar apa pun selama 1.31 s (12 gema tak dijawab")
+    assert evidence.told_id(fact).startswith("tak terdengar apa pun selama 1,31 s (12 gema tak dijawab")
 
 
 def test_what_the_core_says_of_a_dead_uplink_and_of_a_dead_target_leaves_no_gap() -> None:
