@@ -187,7 +187,7 @@ def test_rules_that_are_taken_while_their_uplink_changes_are_told(settled: Neigh
     settled.lease(by=lambda: settled.manager.begin_again("wan0"))
     settled.become_whole()
     assert any("oif wan1" in line for line in settled.kernel.taken())
-    wait_until(lambda: settled.is_told("ROUTES_REPAIRED"), SOON_S)
+    wait_until(lambda: settled.is_told("ROUTES_REPAIRED"), 1.0)
 
 
 @of(Networkd)
