@@ -10,6 +10,7 @@ from lab.scenario import (
     Becomes,
     ClientGapBelow,
     Condition,
+    DownloadsBroken,
     Expectation,
     GatewayIs,
     HealthIs,
@@ -37,6 +38,7 @@ class Run:
 
     observations: Sequence[Observation]  # in order of time
     client_gap_s: float | None = None  # None: no client was watched
+    downloads_broken: int | None = None  # None: no client was watched
     stored: str | None = None  # "everything", or what is missing, in words; None: nobody asked the centre
 
 
@@ -77,6 +79,9 @@ def sentence(expectation: Expectation) -> str:
             return f"the traffic moves {count} times" if count != 1 else "the traffic moves once"
         case ClientGapBelow(gap_s):
             return f"the LAN client never waits {gap_s:g} s"
+        case DownloadsBroken(count):
+            times = "once" if count == 1 else f"{count} times"
+            return f"the LAN client's download breaks {times}"
         case StoredEverything():
             return "the centre holds everything, in order, nothing twice"
 
@@ -95,6 +100,10 @@ def _judge(expectation: Expectation, run: Run) -> Verdict:
             if run.client_gap_s is None:
                 return Verdict(expectation, False, "no client was watched")
             return Verdict(expectation, run.client_gap_s < gap_s, f"longest gap {run.client_gap_s:.2f} s")
+        case DownloadsBroken(count):
+            if run.downloads_broken is None:
+                return Verdict(expectation, False, "no client was watched")
+            return Verdict(expectation, run.downloads_broken == count, f"{run.downloads_broken}")
         case StoredEverything():
             return Verdict(expectation, run.stored == "everything", run.stored or "the centre was not asked")
 

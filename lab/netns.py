@@ -46,7 +46,7 @@ class Station:
 
     @classmethod
     def of(cls, story: Scenario, traces_in: Path = Path(), prefix: str = "", seed: int = 1) -> Station:
-        topology = Topology(tuple(uplink.name for uplink in story.uplinks), story.ipv6, prefix)
+        topology = Topology(tuple(uplink.name for uplink in story.uplinks), story.ipv6, prefix, story.nat == "external")
         return cls(topology, {uplink.name: uplink.weather for uplink in story.uplinks}, traces_in, seed)
 
     def __enter__(self) -> Station:
@@ -73,6 +73,8 @@ class Station:
                 _ip(text, topology.name(each))
             for each, text in topology.source_filters(6).items() if topology.ipv6 else ():
                 _ip(text, topology.name(each), "-6")
+            if firewall := topology.firewall():
+                _nft(firewall, topology.name("tps"))
             for uplink, link in self.weathers.items():
                 self.set_weather(uplink, link)
         except (LabError, OSError) as error:
@@ -201,6 +203,13 @@ def _ip(text: str, name: str | None = None, *options: str) -> None:
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise LabError(f"{name or 'cell'}: {' '.join(done.stderr.split())}")
+
+
+def _nft(text: str, name: str) -> None:
+    command = ["ip", "netns", "exec", name, "nft", "-f", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LabError(f"{name}: {' '.join(done.stderr.split())}")
 
 
 def _set_sysctl(path: Path, value: int | str) -> None:

@@ -103,7 +103,8 @@ class Player:
         stored = self._stored() if StoredEverything() in self._story.expect else None
         longest_s = max((gap_s for _, gap_s in gaps), default=0.0) if self.view.client.get("answered") else None
         seen = sorted(self._seen, key=lambda each: each.t_s)  # two threads look
-        return Outcome(judgement.judge(self._story.expect, Run(seen, longest_s, stored)), gaps)
+        broken = self.view.client.get("download", {}).get("reconnects")
+        return Outcome(judgement.judge(self._story.expect, Run(seen, longest_s, broken, stored)), gaps)
 
     def _run_timeline(self) -> None:
         self._seen, self.view.happened = [], []

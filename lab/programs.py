@@ -20,6 +20,7 @@ from lab.topology import CENTRE
 
 STATION = "6408042001143"
 PAGE_PORT, BROKER_PORT = 8080, 1883
+PLAN_MB = 3000  # a month, of an uplink that is metered
 NOT_RUNNING = 3  # what `siaga-agent status` ends with when no agent runs
 
 
@@ -139,19 +140,20 @@ class Programs:
 
 
 def agent_config(station: Station, story: Scenario, state_dir: Path) -> dict[str, object]:
-    topology = station.topology
+    uplinks: list[dict[str, object]] = [
+        {
+            "name": uplink.name,
+            "interface": station.topology.line(uplink.name).device,
+            "kind": uplink.kind,
+            "operator": uplink.operator,
+        }
+        | ({"metered": {"mb_per_month": PLAN_MB}} if uplink.metered else {})
+        for uplink in story.uplinks
+    ]
     return {
         "station": STATION,
-        "uplinks": [
-            {
-                "name": uplink.name,
-                "interface": topology.line(uplink.name).device,
-                "kind": uplink.kind,
-                "operator": uplink.operator,
-            }
-            for uplink in story.uplinks
-        ],
-        "lan": {"interfaces": ["lan0"], "nat": "managed"},
+        "uplinks": uplinks,
+        "lan": {"interfaces": ["lan0"], "nat": story.nat},
         "targets": list(TARGETS),
         "centre": {"broker": f"mqtt://{CENTRE}:{BROKER_PORT}"},
         "state_dir": str(state_dir),

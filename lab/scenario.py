@@ -15,6 +15,7 @@ from lab.weather import LinkWeather
 KINDS = ("fibre", "lte", "leo", "geo")
 HEALTHS = ("up", "poor", "dead", "unknown")
 TARGETS = ("198.51.100.1", "198.51.100.2")
+NATS = ("managed", "external")
 LONGEST_S = 24 * 3600.0
 
 Place = Literal["home", "moved"]
@@ -26,6 +27,7 @@ class Uplink:
     kind: str
     weather: LinkWeather
     operator: str
+    metered: bool = False  # its plan is paid by volume
 
 
 # What happens. Each action says when, in seconds since the timeline began.
@@ -134,11 +136,18 @@ class ClientGapBelow:
 
 
 @dataclass(frozen=True, slots=True)
+class DownloadsBroken:
+    """How often the LAN client had to begin its download anew."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredEverything:
     """At the end the centre holds every record, in order, none twice."""
 
 
-Expectation = Becomes | Stays | Moves | ClientGapBelow | StoredEverything
+Expectation = Becomes | Stays | Moves | ClientGapBelow | DownloadsBroken | StoredEverything
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +158,7 @@ class Scenario:
     timeline: tuple[Action, ...]  # in order of time
     expect: tuple[Expectation, ...]
     ipv6: bool = True
+    nat: str = "managed"  # by the agent; external: by a firewall of the operator's own, to each uplink's address
 
 
 def read(yaml_text: str) -> Scenario:
@@ -157,7 +167,7 @@ def read(yaml_text: str) -> Scenario:
         written = yaml.safe_load(yaml_text)
     except yaml.YAMLError as error:
         raise Refusal("scenario", " ".join(str(error).split()), "is not YAML") from None
-    known = ("title", "uplinks", "lasts_s", "timeline", "expect", "ipv6")
+    known = ("title", "uplinks", "lasts_s", "timeline", "expect", "ipv6", "nat")
     top = reading.table("scenario", written, known, needed=("title", "uplinks", "lasts_s"))
     uplinks = _uplinks(top["uplinks"])
     lasts_s = reading.number("lasts_s", top["lasts_s"], 0.1, LONGEST_S)
@@ -171,6 +181,7 @@ def read(yaml_text: str) -> Scenario:
             for place, row in enumerate(reading.rows("expect", top.get("expect", [])))
         ),
         ipv6=reading.flag("ipv6", top.get("ipv6", True)),
+        nat=reading.word("nat", top.get("nat", "managed"), NATS),
     )
 
 
@@ -182,13 +193,14 @@ def _uplinks(written: object) -> tuple[Uplink, ...]:
         key = f"uplinks.{name}"
         if not isinstance(name, str) or not name.isidentifier():
             raise Refusal(key, name, "an uplink's name is letters, digits and _")
-        values = reading.table(key, row, ("kind", "weather", "operator"), needed=("kind",))
+        values = reading.table(key, row, ("kind", "weather", "operator", "metered"), needed=("kind",))
         uplinks.append(
             Uplink(
                 name=name,
                 kind=reading.word(f"{key}.kind", values["kind"], KINDS),
                 weather=weather.changed(LinkWeather(), values.get("weather", {}), f"{key}.weather"),
                 operator=reading.text(f"{key}.operator", values.get("operator", name.capitalize())),
+                metered=reading.flag(f"{key}.metered", values.get("metered", False)),
             )
         )
     return tuple(uplinks)
@@ -264,6 +276,8 @@ def _expectation(key: str, row: object, uplinks: tuple[Uplink, ...], lasts_s: fl
             return Moves(reading.whole(f"{key}.moves", value, 0, 1_000_000))
         if name == "client_gap_below_s":
             return ClientGapBelow(reading.number(f"{key}.client_gap_below_s", value, 0, LONGEST_S))
+        if name == "downloads_broken":
+            return DownloadsBroken(reading.whole(f"{key}.downloads_broken", value, 0, 1_000_000))
         if name == "stored":
             reading.word(f"{key}.stored", value, ("everything",))
             return StoredEverything()

@@ -16,6 +16,7 @@ from typing import Literal
 from lab.scenario import TARGETS, Place
 
 LAN_CLIENT, LAN_ROUTER = "192.0.2.10", "192.0.2.1"
+LAN_NET, LAN_NET6 = "192.0.2.0/24", "2001:db8:64::/64"
 LAN_CLIENT6, LAN_ROUTER6 = "2001:db8:64::10", "2001:db8:64::1"
 CENTRE, CENTRE6 = "198.51.100.10", "2001:db8:ffff::10"
 SERVER, SERVER6 = "198.51.100.20", "2001:db8:ffff::20"  # what a LAN client talks to
@@ -37,9 +38,9 @@ _ROUTER: Sysctls = {
     "net/ipv6/conf/all/forwarding": 0,
     "net/ipv4/conf/default/rp_filter": 0,
 }
+_FORWARDING: Sysctls = {"net/ipv4/ip_forward": 1, "net/ipv6/conf/all/forwarding": 1}
 _PROVIDER: Sysctls = {
-    "net/ipv4/ip_forward": 1,
-    "net/ipv6/conf/all/forwarding": 1,
+    **_FORWARDING,
     "net/ipv4/conf/all/promote_secondaries": 1,  # the new gateway's address stays when the old one goes
     "net/ipv6/conf/all/keep_addr_on_down": 1,  # a cable that is plugged in again finds its gateway
     "net/ipv6/conf/default/keep_addr_on_down": 1,
@@ -116,6 +117,7 @@ class Topology:
     uplinks: tuple[str, ...]  # names, in order of preference
     ipv6: bool = True
     prefix: str = ""  # of the namespaces' names, so that several stations can live in one cell
+    own_firewall: bool = False  # of the operator: it forwards and does the NAT
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -133,7 +135,8 @@ class Topology:
 
     def sysctls(self) -> dict[str, Sysctls]:
         """For each namespace, before its devices exist."""
-        special = {"tps": _ROUTER, **{line.provider: _PROVIDER for line in self.lines}}
+        router = {**_ROUTER, **(_FORWARDING if self.own_firewall else {})}
+        special: dict[str, Sysctls] = {"tps": router, **{line.provider: _PROVIDER for line in self.lines}}
         return {namespace: {**_EVERYWHERE, **special.get(namespace, {})} for namespace in self.namespaces}
 
     def cables(self) -> str:
@@ -160,6 +163,16 @@ class Topology:
             provider: f"rule add pref 100 iif cust from {net} lookup main\nrule add pref 101 iif cust blackhole\n"
             for provider, net in own.items()
         }
+
+    def firewall(self) -> str:
+        """For `nft` in `tps`: what goes out by an uplink has that uplink's own address, by a rule that names it."""
+        if not self.own_firewall:
+            return ""
+        rules = [f"oifname {line.device} ip saddr {LAN_NET} snat ip to {line.address}" for line in self.lines]
+        if self.ipv6:
+            rules += [f"oifname {line.device} ip6 saddr {LAN_NET6} snat ip6 to {line.address6}" for line in self.lines]
+        chain = _text(["chain out {", "type nat hook postrouting priority srcnat", *rules, "}"])
+        return f"table inet operator {{\n{chain}}}\n"
 
     def cable(self, uplink: str, on: bool, gateway: Place) -> str:
         """Run at the provider: the station's router sees its carrier go or come."""

@@ -15,7 +15,7 @@ from agent.core.events import EchoReturned, Event, KernelSeen, SendEchoes, SetRo
 from agent.core.failover import Failover
 from agent.core.report import Numbering
 from agent.core.routes import ACTIVE_TABLE, FIRST_UPLINK_TABLE, Link, Wish
-from agent.core.station import Centre, Family, Kind, Station, Uplink
+from agent.core.station import Centre, Family, Kind, Metered, Station, Uplink
 from lab.judgement import NOWHERE, Observation, Run, Verdict, judge, moves
 from lab.scenario import (
     TARGETS,
@@ -69,12 +69,16 @@ class World:
     centre: list[Record] = field(default_factory=list)
     echoes: int = 0
     client_gap_s: float = 0.0
+    downloads_broken: int = 0
 
     def __post_init__(self) -> None:
         chance = Random(self.seed)
         self.station = Station(
             station="6408042001143",
-            uplinks=tuple(Uplink(u.name, f"wan{n}", Kind(u.kind)) for n, u in enumerate(self.scenario.uplinks)),
+            uplinks=tuple(
+                Uplink(u.name, f"wan{n}", Kind(u.kind), metered=Metered(3000) if u.metered else None)
+                for n, u in enumerate(self.scenario.uplinks)
+            ),
             targets=TARGETS,
             centre=Centre("mqtt://198.51.100.10"),
         )
@@ -94,6 +98,7 @@ class World:
         self._broker_runs = True
         self._numbering = Numbering("epoch", 0, "boot", self.now)
         self._core: Failover | None = None
+        self._download_by: str | None = None
         self._client_sent_at = 0.0
         self._client_heard_at = 0.0
         for action in self.scenario.timeline:
@@ -115,7 +120,7 @@ class World:
         self.observations.append(replace(self.observations[-1], t_s=0.0))
         self.run_until(self.scenario.lasts_s)
         stored = "everything" if self.centre == self._spool else f"{len(self.centre)} of {len(self._spool)} records"
-        return judge(self.scenario.expect, Run(self.observations, self.client_gap_s, stored))
+        return judge(self.scenario.expect, Run(self.observations, self.client_gap_s, self.downloads_broken, stored))
 
     def run_until(self, end_s: float) -> None:
         while True:
@@ -165,11 +170,20 @@ class World:
             match effect:
                 case SetRoutes(wish):
                     self._wish = wish
+                    self._keep_downloading()
                 case SendEchoes():
                     self._send(effect)
                 case Fact() | Summary():
                     self._report(effect)
         self._observe()
+
+    def _keep_downloading(self) -> None:
+        """A connection stays with its uplink until it must leave it; the next one goes by the choice."""
+        leaving = {each.interface for each in self._wish.leaving if each.family is Family.IPV4}
+        if self._download_by in leaving:
+            self.downloads_broken += self.now >= 0
+            self._download_by = None
+        self._download_by = self._download_by or self._carrying
 
     def _send(self, order: SendEchoes) -> None:
         for target in order.targets:

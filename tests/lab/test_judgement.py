@@ -9,6 +9,7 @@ from lab.scenario import (
     ActiveIs,
     Becomes,
     ClientGapBelow,
+    DownloadsBroken,
     Expectation,
     GatewayIs,
     HealthIs,
@@ -95,6 +96,12 @@ def test_the_clients_longest_gap_is_judged_when_there_was_a_client() -> None:
     assert holds(ClientGapBelow(3), [], client_gap_s=2.9)
     assert not holds(ClientGapBelow(3), [], client_gap_s=3.0)
     assert not holds(ClientGapBelow(3), [])
+
+
+def test_the_clients_download_breaks_as_often_as_expected() -> None:
+    assert holds(DownloadsBroken(1), [], downloads_broken=1)
+    assert not holds(DownloadsBroken(1), [], downloads_broken=0)
+    assert not holds(DownloadsBroken(0), [])
 
 
 def test_only_everything_is_everything() -> None:

@@ -37,3 +37,10 @@ def test_the_agents_uplinks_are_the_storys_in_order(tmp_path: Path) -> None:
         {"name": "geo", "interface": "wan0", "kind": "geo", "operator": "BAKTI"},
         {"name": "lte", "interface": "wan1", "kind": "lte", "operator": "Lte"},
     ]
+
+
+def test_the_agent_is_told_who_is_metered_and_who_does_the_nat(tmp_path: Path) -> None:
+    story = read("{title: T, lasts_s: 1, nat: external, uplinks: {geo: {kind: geo}, lte: {kind: lte, metered: true}}}")
+    config = agent_config(Station.of(story), story, tmp_path)
+    assert ["metered" in uplink for uplink in config["uplinks"]] == [False, True]  # type: ignore[attr-defined]
+    assert config["lan"] == {"interfaces": ["lan0"], "nat": "external"}

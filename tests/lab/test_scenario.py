@@ -13,6 +13,7 @@ from lab.scenario import (
     ActiveIs,
     Becomes,
     ClientGapBelow,
+    DownloadsBroken,
     GatewayIs,
     HealthIs,
     Moves,
@@ -51,6 +52,12 @@ def test_uplinks_are_in_order_of_preference_and_have_an_operator() -> None:
     assert [(each.name, each.operator) for each in story().uplinks] == [("fibre", "Telkom"), ("lte", "Lte")]
 
 
+def test_an_uplink_is_not_metered_and_the_agent_does_the_nat_unless_told_otherwise() -> None:
+    told = scenario.read(STATION.replace("{kind: lte}", "{kind: lte, metered: true}") + "nat: external")
+    assert ([each.metered for each in told.uplinks], told.nat) == ([False, True], "external")
+    assert story().nat == "managed"
+
+
 def test_each_action_is_a_value() -> None:
     told = story(
         "[{at_s: 1, uplink: lte, carrier: false}, {at_s: 2, uplink: lte, gateway: moved}, "
@@ -79,7 +86,7 @@ def test_each_expectation_is_a_value() -> None:
         expect="[{after_s: 15, within_s: 3, active: lte},"
         "{after_s: 18, until_s: 35, active: lte, health: {fibre: [dead]}},"
         "{after_s: 21, within_s: 1, gateway: {fibre: moved}},"
-        "{moves: 2}, {client_gap_below_s: 3}, {stored: everything}]"
+        "{moves: 2}, {client_gap_below_s: 3}, {downloads_broken: 1}, {stored: everything}]"
     )
     assert told.expect == (
         Becomes(15, 3, (ActiveIs("lte"),)),
@@ -87,6 +94,7 @@ def test_each_expectation_is_a_value() -> None:
         Becomes(21, 1, (GatewayIs("fibre", "moved"),)),
         Moves(2),
         ClientGapBelow(3),
+        DownloadsBroken(1),
         StoredEverything(),
     )
 
@@ -145,6 +153,8 @@ def test_a_bad_expectation_is_refused(row: str, refusal: str) -> None:
         ({"uplinks": {"a b": {"kind": "lte"}}}, "uplinks.a b = a b: an uplink's name"),
         ({"uplinks": {"x": {"kind": "dsl"}}}, "uplinks.x.kind = dsl: must be one of fibre, lte, leo, geo"),
         ({"ipv6": "yes please"}, "ipv6 = yes please: must be true or false"),
+        ({"nat": "none"}, "nat = none: must be one of managed, external"),
+        ({"uplinks": {"x": {"kind": "lte", "metered": 1}}}, "uplinks.x.metered = 1: must be true or false"),
         ({"colour": "red"}, "scenario.colour = red: unknown key"),
     ],
 )

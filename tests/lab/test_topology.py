@@ -69,6 +69,15 @@ def test_the_stations_router_forwards_nothing_by_itself() -> None:
     assert Topology(("fibre",)).sysctls()["tps"]["net/ipv4/ip_forward"] == 0
 
 
+def test_the_operators_own_firewall_forwards_and_gives_each_uplink_its_own_address() -> None:
+    topology = Topology(("fibre", "lte"), own_firewall=True)
+    assert topology.sysctls()["tps"]["net/ipv4/ip_forward"] == 1
+    assert "oifname wan1 ip saddr 192.0.2.0/24 snat ip to 198.18.2.2\n" in topology.firewall()
+    assert "oifname wan0 ip6 saddr 2001:db8:64::/64 snat ip6 to 2001:db8:1::2\n" in topology.firewall()
+    assert "ip6" not in Topology(("fibre",), ipv6=False, own_firewall=True).firewall()
+    assert Topology(("fibre",)).firewall() == ""
+
+
 def test_the_gateway_comes_home_as_it_went() -> None:
     topology = Topology(("fibre",))
     there = topology.move_gateway("fibre", "moved")
