@@ -115,10 +115,18 @@ _TABLE = (
     Code(
         "TRAFFIC_ASTRAY",
         Severity.WARNING,
-        "Lalu lintas tidak lewat jalur yang dipilih: aturan program lain mendahului",
-        "Traffic does not leave by the chosen uplink: another program's rule stands before ours",
-        "Wajar bila perangkat ini memakai VPN; bila tidak, cari aturan itu dengan `ip rule`.",
-        "To be expected if this device uses a VPN; else look for that rule with `ip rule`.",
+        "Lalu lintas lewat jalur lain daripada yang dipilih: aturan program lain mendahului",
+        "Traffic leaves by another uplink than was chosen: another program's rule stands before ours",
+        "Cari aturan itu dengan `ip rule` dan program yang memasangnya.",
+        "Look for that rule with `ip rule`, and for the program that has set it.",
+    ),
+    Code(
+        "TRAFFIC_TUNNELLED",
+        Severity.INFO,
+        "Lalu lintas lewat antarmuka lain di atas jalur kami, seperti VPN",
+        "Traffic goes by another interface on top of our uplinks, as a VPN does",
+        "Tidak perlu tindakan bila perangkat ini memakai VPN.",
+        "Nothing to do if this device uses a VPN.",
     ),
     Code(
         "STRANGE_DEFAULT",

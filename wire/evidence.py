@@ -61,7 +61,12 @@ _BY_CODE = {
         "{flows} sambungan LAN dan {sockets} soket perangkat ini dilepas",
         "{flows} connections of the LAN and {sockets} sockets of this device let go",
     ),
-    "TRAFFIC_ASTRAY": _Line("menurut kernel: {what}", "the kernel says: {what}"),
+    "TRAFFIC_ASTRAY": _Line(
+        "{target} lewat {by}, yang dipilih {chosen}", "{target} goes by {by}, chosen was {chosen}"
+    ),
+    "TRAFFIC_TUNNELLED": _Line(
+        "{target} lewat {by}, jalur yang dipilih {chosen}", "{target} goes by {by}; the chosen uplink is {chosen}"
+    ),
     "STRANGE_DEFAULT": _Line("{family} lewat {interface}", "{family} by {interface}"),
     "BUDGET_SPENT": _Line(
         "hari ini {day_mb} dari {day_cap_mb} MB, bulan ini {month_mb} dari {month_cap_mb} MB",

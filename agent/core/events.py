@@ -70,8 +70,6 @@ class HandedOver:
     """Entries of connection tracking that were deleted."""
     sockets: int | None
     """Sockets of this device that were aborted; None when the kernel cannot."""
-    astray: str | None = None
-    """What the kernel would send elsewhere than was chosen, and where."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ class Failover:
             case RoutesRefused(why):
                 return [*self._once("ROUTES_REFUSED", {"why": why}, now)]
             case HandedOver():
-                return list(self._tell_hand_over(event, now))
+                return [_told(event)]
             case Noticed(code, evidence):
                 return [Fact(code, evidence=evidence)]
             case Stopping():
@@ -309,13 +309,6 @@ class Failover:
         self._summary_from, self._summary_at = now, now + SUMMARY_EVERY_S
         return [summary]
 
-    def _tell_hand_over(self, done: HandedOver, now: float) -> Iterator[Fact]:
-        evidence: Evidence = {"took_ms": done.took_ms, "flows": done.flows, "sockets": done.sockets}
-        code = "HANDED_OVER" if done.moved else "FLOWS_LEFT"
-        yield Fact(code, evidence=evidence)
-        if done.astray is not None:
-            yield from self._once("TRAFFIC_ASTRAY", {"what": done.astray}, now)
-
     def _once(self, code: str, evidence: Evidence, now: float) -> list[Fact]:
         told_at = self._told_at.get(code)
         if told_at is not None and now < told_at + REPEAT_S:
@@ -369,3 +362,8 @@ class Failover:
 
     def _active_now(self) -> Active:
         return Active(self._active[Family.IPV4], self._active[Family.IPV6])
+
+
+def _told(done: HandedOver) -> Fact:
+    code = "HANDED_OVER" if done.moved else "FLOWS_LEFT"
+    return Fact(code, evidence={"took_ms": done.took_ms, "flows": done.flows, "sockets": done.sockets})

@@ -1,4 +1,4 @@
-"""Keeps the kernel as wished: rules and routes by netlink, flows by one nft table, switches by sysctl.
+"""Keeps the kernel as wished: rules and routes by netlink, flows by one nft table, queues by tc, switches by sysctl.
 
 A hand-over goes in this order: rules and routes, NAT, old flows, this device's sockets, a look whether it is so; and a
 few seconds later old flows once more.
@@ -18,11 +18,12 @@ from agent.core.events import Event, HandedOver, KernelSeen, RoutesRefused, Rout
 from agent.core.nft_table import NFT_TABLE
 from agent.core.routes import ACTIVE_TABLE, Route, Wish
 from agent.core.station import Station, family_of
-from agent.edge import nft
+from agent.edge import nft, shaper
 from agent.edge.carrier import Carriers
 from agent.edge.departures import Departed, Departures
 from agent.edge.lookup import device_to
 from agent.edge.netlink import Netlink
+from agent.edge.shaper import Shaper
 from agent.edge.sysctl import Sysctls
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Kernel:
         self._nft = nft.Keeper()
         self._nft_touched = False
         self._departures = Departures()
+        self._shaper = Shaper(emit)
 
     def want(self, wish: Wish) -> None:
         self._wish, self._wished_at = wish, time.monotonic()
@@ -134,6 +136,7 @@ class Kernel:
         self._sysctls.forward(wish.forward, wish.uplinks)
         await self._nft.want(wish.nft)
         departed = await self._departures.want(wish.leaving)
+        await self._shaper.want(wish.shapes)
         was_kept = self._kept is not None and self._kept[0] == wish and self._kept[1].links == self._picture.links
         if changed and was_kept:
             self._emit(RoutesRepaired(_few(changed)))
@@ -186,6 +189,7 @@ async def clean_up(station: Station) -> None:
         await netlink.picture(tuple(uplink.interface for uplink in station.uplinks))
         _, refused = await netlink.make(Wish())
     await nft.remove()
+    shaper.remove()
     Sysctls(Path(station.state_dir)).restore()
     if refused:
         raise OSError("; ".join(refused))

@@ -2,11 +2,13 @@
 
 import contextlib
 import errno
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from pyroute2 import AsyncIPRoute
+from pyroute2.common import AddrPool
 from pyroute2.netlink import rtnl
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -25,8 +27,11 @@ GROUPS = (
     | rtnl.RTMGRP_IPV6_ROUTE
     | rtnl.RTMGRP_IPV4_RULE
     | rtnl.RTMGRP_IPV6_RULE
+    | rtnl.RTMGRP_TC
     | 1 << 23  # RTNLGRP_IPV4_NETCONF: somebody set rp_filter
 )
+OUR_NUMBERS = (0x20000, 0x2FFFF)  # wireguard-go takes news with a number up to 0x10000 for answers to itself
+NUDGE = {Family.IPV4: "192.0.0.8/32", Family.IPV6: "100::8/128"}  # dummy and discard addresses (RFC 7600, RFC 6666)
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
 IPV6_FILE = Path("/proc/net/if_inet6")  # absent when the kernel was started without IPv6
 GLOBAL_SCOPE = 0
@@ -37,11 +42,21 @@ UNSET = 0xFFFFFFFF  # what pyroute2 reads when a rule has no suppress_prefixleng
 GONE = (errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    verb: str
+    thing: Rule | Route | str
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.thing}"
+
+
 class Netlink:
     """One socket for questions; `changes` opens another that listens."""
 
     def __init__(self) -> None:
         self._socket = AsyncIPRoute()
+        self._socket.addr_pool = AddrPool(*OUR_NUMBERS)
         self._index: dict[str, int] = {}
         self._known: dict[str, int] = {}
         self._families = tuple(family for family in Family if family is Family.IPV4 or IPV6_FILE.exists())
@@ -103,7 +118,15 @@ class Netlink:
         name = next((name for name, each in self._index.items() if each == index), interface)
         return interface if name in self._known else name
 
-    async def make(self, wish: Wish) -> tuple[list[str], list[str]]:
+    async def nudge(self, families: Iterable[Family]) -> None:
+        """Tunnels in user space look for a new way only when they hear of a route, not of a rule: one comes and goes."""
+        for family in families:
+            route = {"family": FAMILY[family], "dst": NUDGE[family], "table": ACTIVE_TABLE, "proto": PROTOCOL}
+            for verb in ("replace", "del") if family in self._families else ():
+                with contextlib.suppress(NetlinkError):
+                    await self._socket.route(verb, type="throw", **route)
+
+    async def make(self, wish: Wish) -> tuple[list[Change], list[str]]:
         """All of the wish and nothing else of ours. Returns what was changed and what the kernel refused.
 
         First what must be there when the traffic moves: who asks for an uplink by name finds it. Then the active table,
@@ -128,23 +151,26 @@ class Netlink:
         )
         return [*changed, *removed, *await self._remove(strays)], [*refused, *not_removed]
 
-    async def _do_all(self, steps: list[tuple[str, Rule | Route]]) -> tuple[list[str], list[str]]:
-        changed: list[str] = []
+    async def _do_all(self, steps: list[tuple[str, Rule | Route]]) -> tuple[list[Change], list[str]]:
+        changed: list[Change] = []
         refused: list[str] = []
         for verb, thing in steps:
             if thing.family not in self._families or (isinstance(thing, Route) and thing.device not in self._index):
                 continue
             why = await self._do(verb, thing)
-            (refused if why else changed).append(f"{verb} {thing}{f': {why}' if why else ''}")
+            if why is None:
+                changed.append(Change(verb, thing))
+            else:
+                refused.append(f"{verb} {thing}: {why}")
         return changed, refused
 
-    async def _remove(self, strays: list[dict[str, Any]]) -> list[str]:
+    async def _remove(self, strays: list[dict[str, Any]]) -> list[Change]:
         """Routes with our protocol number that no wish of ours makes: of another metric, or not a default route."""
         removed = []
         for stray in strays:
             with contextlib.suppress(NetlinkError):
                 await self._socket.route("del", **stray)
-                removed.append(f"del {stray}")
+                removed.append(Change("del", str(stray)))
         return removed
 
     async def _do(self, verb: str, thing: Rule | Route) -> str | None:
