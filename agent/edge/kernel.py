@@ -9,12 +9,12 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from agent.core.events import Event, HandedOver, KernelSeen, RoutesRefused, RoutesRepaired
+from agent.core.events import Event, HandedOver, KernelSeen, Noticed, RoutesRefused, RoutesRepaired
 from agent.core.nft_table import NFT_TABLE
 from agent.core.routes import ACTIVE_TABLE, Route, Wish
 from agent.core.station import Station, family_of
@@ -22,7 +22,7 @@ from agent.edge import nft, shaper
 from agent.edge.carrier import Carriers
 from agent.edge.departures import Departed, Departures
 from agent.edge.lookup import device_to
-from agent.edge.netlink import Netlink
+from agent.edge.netlink import Change, Netlink
 from agent.edge.shaper import Shaper
 from agent.edge.sysctl import Sysctls
 
@@ -32,6 +32,7 @@ LOOK_AGAIN_S = 10  # the kernel drops IPv4 routes with a device without saying s
 GATHER_S = 0.02  # one change comes as several messages; the first is acted upon at once, the rest together
 TOLD = 5  # changes by name in one fact
 ANSWER_S = 0.05  # how long the core may take to wish anew for a new picture, before the old wish is applied to it
+LOOK_WHETHER_S = 1.0  # after a move; a manager that changes several things is done by then
 CARRIER_EVERY_S = 0.2  # an uplink without a signal is left sooner than any silence could tell
 
 
@@ -46,6 +47,7 @@ class Kernel:
         self._wished_at = 0.0
         self._kept: tuple[Wish, KernelSeen] | None = None
         self._sends_by: frozenset[Route] = frozenset()
+        self._look_at: float | None = None
         self._picture: KernelSeen | None = None
         self._wished = asyncio.Event()
         self._stirred = asyncio.Event()
@@ -82,14 +84,16 @@ class Kernel:
                     self._emit(RoutesRepaired(f"the nft table {NFT_TABLE}"))
             await self._look(netlink)
             await self._keep(netlink)
+            self._look_whether()
         except (OSError, NetlinkError) as why:
             self._emit(RoutesRefused(str(why)))
 
     async def _rest(self) -> None:
         """Until something stirs, or it is time to look at what makes no sound."""
-        sweep_after_s = self._departures.sweep_after_s()
+        look_after_s = None if self._look_at is None else max(0.0, self._look_at - time.monotonic())
+        waits = [wait for wait in (self._departures.sweep_after_s(), look_after_s) if wait is not None]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_AGAIN_S if sweep_after_s is None else min(LOOK_AGAIN_S, sweep_after_s)):
+            async with asyncio.timeout(min([LOOK_AGAIN_S, *waits])):
                 await self._stirred.wait()
 
     def _hear_nft(self) -> None:
@@ -136,14 +140,27 @@ class Kernel:
         self._sysctls.forward(wish.forward, wish.uplinks)
         await self._nft.want(wish.nft)
         departed = await self._departures.want(wish.leaving)
+        if self._kept is not None and set(wish.leaving) - set(self._kept[0].leaving):
+            await netlink.nudge({each.family for each in wish.leaving})
         await self._shaper.want(wish.shapes)
-        was_kept = self._kept is not None and self._kept[0] == wish and self._kept[1].links == self._picture.links
-        if changed and was_kept:
-            self._emit(RoutesRepaired(_few(changed)))
+        repaired = self._repaired(changed, wish)
+        if repaired:
+            self._emit(RoutesRepaired(_few(repaired)))
         if refused and self._all_have_carrier():
             self._emit(RoutesRefused(_few(refused)))
         self._kept = None if refused else (wish, self._picture)
         self._tell(departed, wish, wished_at)
+
+    def _repaired(self, changed: list[Change], wish: Wish) -> list[str]:
+        """What somebody took away: it was there, is wished for still, and its interface is what it was."""
+        if self._kept is None or self._picture is None:
+            return []
+        before, picture = self._kept
+        if before == wish and picture.links == self._picture.links:
+            return [str(change) for change in changed]
+        same = {link.interface for link in self._picture.links if link in picture.links}
+        wanted = {*before.rules, *(route for route in before.routes if route.device in same)}
+        return [str(change) for change in changed if change.verb != "del" and change.thing in wanted]
 
     def _tell(self, departed: Departed, wish: Wish, wished_at: float) -> None:
         """What was handed over, when anything was."""
@@ -151,21 +168,27 @@ class Kernel:
         moved = sends_by != self._sends_by
         if not (moved or departed.flows or departed.sockets):
             return
-        took_ms = round((time.monotonic() - wished_at) * 1e3, 1) if moved else 0.0
-        astray = self._astray(sends_by) if moved else []
+        now = time.monotonic()
+        if moved:
+            self._look_at = now + LOOK_WHETHER_S
+        took_ms = round((now - wished_at) * 1e3, 1) if moved else 0.0
         self._sends_by = sends_by
-        self._emit(HandedOver(moved, took_ms, departed.flows, departed.sockets, _few(astray) or None))
+        self._emit(HandedOver(moved, took_ms, departed.flows, departed.sockets))
 
-    def _astray(self, sends_by: frozenset[Route]) -> list[str]:
+    def _look_whether(self) -> None:
         """Targets that the kernel would send elsewhere than by the chosen uplink: another's rule stands before ours."""
-        index = {link.interface: link.index for link in self._picture.links} if self._picture is not None else {}
-        found = []
-        for route in sorted(sends_by, key=lambda route: route.family):
+        if self._look_at is None or time.monotonic() < self._look_at or self._picture is None:
+            return
+        self._look_at = None
+        index = {link.interface: link.index for link in self._picture.links}
+        for route in sorted(self._sends_by, key=lambda route: route.family):
             for target in self._targets:
                 device = device_to(target) if family_of(target) is route.family else None
-                if device not in (None, index.get(route.device)):
-                    found.append(f"{target} leaves by {_name(device)}, not by {route.device}")
-        return found
+                if device is None or device == index.get(route.device):
+                    continue
+                code = "TRAFFIC_ASTRAY" if device in index.values() else "TRAFFIC_TUNNELLED"
+                self._emit(Noticed(code, {"target": target, "by": _name(device), "chosen": route.device}))
+                break
 
     def _all_have_carrier(self) -> bool:
         return self._picture is not None and all(link.carrier for link in self._picture.links)
@@ -177,10 +200,10 @@ def _name(index: int) -> str:
     return f"interface {index}"
 
 
-def _few(things: list[str]) -> str:
+def _few(things: Sequence[str]) -> str:
     """The first ones, and how many more: it becomes evidence in a record, which must stay small."""
     more = [f"and {len(things) - TOLD} more"] if len(things) > TOLD else []
-    return "; ".join(things[:TOLD] + more)
+    return "; ".join([*things[:TOLD], *more])
 
 
 async def clean_up(station: Station) -> None:
