@@ -119,7 +119,7 @@ class Netlink:
         return interface if name in self._known else name
 
     async def nudge(self, families: Iterable[Family]) -> None:
-        """Tunnels in user space look for a new way when they hear of a route, and rules are none: one comes and goes."""
+        """Tunnels in user space look for a new way when they hear of a route, not of a rule; so one comes and goes."""
         for family in families:
             route = {"family": FAMILY[family], "dst": NUDGE[family], "table": ACTIVE_TABLE, "proto": PROTOCOL}
             for verb in ("replace", "del") if family in self._families else ():

@@ -146,6 +146,24 @@ def test_a_picture_shows_what_the_kernel_has(station: Station) -> None:
     assert station.uplinks
 
 
+def test_a_nudge_is_heard_and_leaves_nothing(station: Station) -> None:
+    async def run() -> None:
+        async with Netlink() as netlink:
+            await netlink.picture(DEVICES)
+            await netlink.make(usual(station))
+            before = kernels_text()
+            changes = netlink.changes()
+            await anext(changes)
+            await netlink.nudge((V4, V6))
+            async with asyncio.timeout(5):
+                for _ in range(4):
+                    await anext(changes)
+            await changes.aclose()
+            assert kernels_text() == before
+
+    asyncio.run(run())
+
+
 class Run:
     """A kernel edge at work, with the core's part played by the test."""
 

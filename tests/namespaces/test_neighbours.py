@@ -181,7 +181,6 @@ def test_without_the_drop_in_rules_are_taken_put_back_and_told(settled: Neighbou
     wait_until(lambda: (settled.kernel.ours(), settled.kernel.others()) == (ours, others), SOON_S)
 
 
-@pytest.mark.xfail(reason="a change of an uplink in the same moment hides what was taken", strict=False)
 @of(BareNetworkd)
 def test_rules_that_are_taken_while_their_uplink_changes_are_told(settled: Neighbours) -> None:
     settled.lease(by=lambda: settled.manager.begin_again("wan0"))

@@ -18,7 +18,7 @@ from tests.namespaces.neighbours import SLOW_S, House
 from tests.namespaces.neighbours_vpn import Tunnel
 from tests.namespaces.packets import answers, wait_until
 
-STICKS_S = 30.0  # after 15 s without an answer WireGuard gives up the way that it knew, whatever the routes say
+STICKS_S = 8.0  # by itself WireGuard gives up the way that it knew after 15 s without an answer
 _number = itertools.count()
 STORY = scenario.read(
     """
