@@ -21,12 +21,12 @@ class Sysctls:
     def forward(self, families: tuple[Family, ...], uplinks: tuple[str, ...]) -> None:
         """Forward packets; keep on listening to router advertisements, which forwarding would switch off."""
         if Family.IPV4 in families:
-            self._set("ipv4/ip_forward", "1")
+            self._forward("ipv4", "ipv4/ip_forward", ("ipv4/conf/all/accept_redirects",))
         if Family.IPV6 in families:
             for uplink in uplinks:
                 if self._read(f"ipv6/conf/{uplink}/accept_ra") == "1":
                     self._set(f"ipv6/conf/{uplink}/accept_ra", "2")
-            self._set("ipv6/conf/all/forwarding", "1")
+            self._forward("ipv6", "ipv6/conf/all/forwarding")
 
     def accept_answers(self, uplinks: tuple[str, ...]) -> None:
         """On an uplink that is not the chosen one answers come too, where a strict check of the way back drops them
@@ -40,23 +40,34 @@ class Sysctls:
                 self._set(f"{family}/conf/{uplink}/ignore_routes_with_linkdown", "1")
 
     def restore(self) -> None:
+        """What was remembered last goes first; an interface that is gone has nothing to be put back."""
         for key, value in reversed(self._before().items()):
             try:
-                (ROOT / key).write_text(value)
+                if self._read(key) not in (None, value):
+                    (ROOT / key).write_text(value)
             except OSError as why:
                 log.warning("%s: cannot be put back to %s: %s", key, value, why)
         self._file.unlink(missing_ok=True)
 
+    def _forward(self, family: str, key: str, more: tuple[str, ...] = ()) -> None:
+        """With this switch the kernel sets every interface's own too, and forgets how those were."""
+        if self._read(key) == "0":
+            names = sorted(path.name for path in (ROOT / family / "conf").iterdir() if path.name != "all")
+            self._remember(*more, *(f"{family}/conf/{name}/forwarding" for name in names))
+            self._set(key, "1")
+
     def _set(self, key: str, value: str) -> None:
-        was = self._read(key)
-        if was in (None, value):
-            return
+        if self._read(key) not in (None, value):
+            self._remember(key)
+            (ROOT / key).write_text(value)
+
+    def _remember(self, *keys: str) -> None:
         before = self._before()
-        if key not in before:
+        found = {key: value for key in keys if key not in before and (value := self._read(key)) is not None}
+        if found:
             beside = self._file.with_suffix(".new")
-            beside.write_text(json.dumps(before | {key: was}))
+            beside.write_text(json.dumps(before | found))
             beside.replace(self._file)  # whole or not at all, should the power fail
-        (ROOT / key).write_text(value)
 
     def _before(self) -> dict[str, str]:
         try:
