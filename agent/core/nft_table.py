@@ -46,8 +46,14 @@ def _keep(lan: str, interfaces: tuple[str, ...]) -> Iterator[str]:
 
 
 def _mark(interfaces: tuple[str, ...]) -> Iterator[str]:
+    """A flow belongs to the uplink by which its first packet left, until it is forgotten.
+
+    Not to the one by which its last packet left: between a new route and the forgetting a packet goes the new way with
+    the old uplink's address, and a firewall's static NAT would keep that address for as long as the flow lasts.
+    """
     for n, interface in enumerate(interfaces):
-        yield f'oifname "{interface}" ct mark set ct mark and {OTHERS_MARKS:#010x} or {mark(n):#x}'
+        nobodys = f"ct mark and {MARKS:#x} == 0"
+        yield f'oifname "{interface}" {nobodys} ct mark set ct mark and {OTHERS_MARKS:#010x} or {mark(n):#x}'
 
 
 def _nat(station: Station, lan: str, wan: str) -> Iterator[str]:
