@@ -19,6 +19,11 @@ from agent.edge import control, privileges
 
 GOOD, MISTAKE, NOT_RUNNING = 0, 2, 3
 PHASES = "while votes are counted (count) and sent (upload), traffic stays where it is unless its uplink fails"
+PLANS = {
+    "open": "open: nothing is limited",
+    "low": "low: what is not essential is slowed down",
+    "reserve": "reserve: only the essential passes",
+}
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -70,10 +75,10 @@ def _prepare(station: Station) -> int:
     """Bad news at start refuses to start. Returns the lock on the state directory, held until the process ends."""
     if not privileges.held():
         raise Refusal("sending echoes and setting routes needs CAP_NET_RAW and CAP_NET_ADMIN; run as root")
-    if station.lan.interfaces and shutil.which("nft") is None:
-        raise Refusal(
-            "lan.interfaces: flows are marked by the command nft, which is not installed; apt-get install nftables"
-        )
+    limited = any(uplink.metered or uplink.up_kbps for uplink in station.uplinks)
+    if (station.lan.interfaces or limited) and shutil.which("nft") is None:
+        what = "lan.interfaces: flows are marked" if station.lan.interfaces else "metered, up_kbps: traffic is limited"
+        raise Refusal(f"{what} by the command nft, which is not installed; apt-get install nftables")
     try:
         Path(station.state_dir).mkdir(parents=True, exist_ok=True)
         return control.hold(Path(station.state_dir))
@@ -130,7 +135,7 @@ def _cleanup(parsed: argparse.Namespace) -> int:
         asyncio.run(clean_up(station))
     except OSError as why:
         raise Refusal(f"not everything could be removed: {why}") from None
-    print("rules, routes and nft table of Siaga are gone")
+    print("rules, routes, nft table and queues of Siaga are gone")
     return GOOD
 
 
@@ -156,8 +161,16 @@ def _table(status: dict[str, Any]) -> str:
             f"{uplink['name']:<12} {uplink['interface']:<12} {uplink['health']:<8} {uplink['since_s']:>6.0f} s"
             f" {rtt:>8} {loss:>6}  {carries}".rstrip()
         )
+    lines += [f"plan of {uplink['name']}: {_plan(uplink['plan'])}" for uplink in status["uplinks"] if uplink["plan"]]
     connected = "connected" if centre["connected"] else "not connected"
     return "\n".join([*lines, f"centre: {connected}, {centre['unsent']} records not yet stored there"])
+
+
+def _plan(plan: dict[str, Any]) -> str:
+    return (
+        f"{plan['used_mb']:.0f} of {plan['plan_mb']:.0f} MB used ({plan['used_mb'] / plan['plan_mb']:.0%}), "
+        f"{plan['reserve_mb']:.0f} MB in reserve; {PLANS[plan['policy']]}"
+    )
 
 
 def _duration(text: str) -> float:
@@ -194,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
     phase = command("phase", _phase, PHASES)
     phase.add_argument("phase", choices=list(Phase), help="normal ends the others")
     phase.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="6h; default: until normal")
-    command("cleanup", _cleanup, "remove every rule, route and nft table of ours; no agent may be running")
+    command("cleanup", _cleanup, "remove every rule, route, nft table and queue of ours; no agent may be running")
     return parser
 
 

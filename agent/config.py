@@ -1,15 +1,15 @@
 """YAML in, settings out; every refusal names key, value and reason."""
 
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
-from agent.core.station import Centre, Lan, Station, Uplink
+from agent.core.station import Centre, Essential, Lan, Metered, Station, Uplink
 from wire.topics import is_station
 
 DEFAULT_PATH = Path("/etc/siaga/agent.yaml")
@@ -18,6 +18,8 @@ NAME_BYTES = 32  # it stands in topics, tables and on cards
 OPERATOR_LETTERS = 64  # the centre takes no longer name
 STATE_DIR_BYTES = 96  # a socket in it has an address of at most 107
 MB_AT_LEAST = 0.1  # 1,400 echoes
+UP_KBPS_AT_LEAST, UP_KBPS_AT_MOST = 64, 1_000_000
+PREFIX_AT_MOST = 64  # each host below has an address of its own
 UPLINKS_AT_MOST = 16  # each has a table and a mark of its own; the mark is one byte
 
 
@@ -84,8 +86,8 @@ class _Form:
     def item(self, value: Any, kind: Any, path: str) -> Any:
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             return self.struct(value, kind, path)
-        if kind == tuple[Uplink, ...] and isinstance(value, list):
-            return tuple(self.struct(each, Uplink, f"{path}[{n}]") for n, each in enumerate(value))
+        if kind in (tuple[Uplink, ...], tuple[Essential, ...]) and isinstance(value, list):
+            return tuple(self.struct(each, get_args(kind)[0], f"{path}[{n}]") for n, each in enumerate(value))
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as why:
@@ -103,7 +105,9 @@ def _disagreements(station: Station) -> list[str]:
         *_station_mistakes(station),
         *_uplink_mistakes(station.uplinks),
         *_lan_mistakes(station.lan, station.uplinks),
+        *_prefix_mistakes(station.uplinks, station.lan),
         *_centre_mistakes(station.centre),
+        *_essential_mistakes(station.essential),
     ]
 
 
@@ -153,8 +157,13 @@ def _uplink_mistakes(uplinks: tuple[Uplink, ...]) -> list[str]:
             found.append(
                 f"{path}.operator = {_short(uplink.operator)}: 1 to {OPERATOR_LETTERS} characters are possible"
             )
-        if uplink.metered and not uplink.metered.mb_per_month > 0:
-            found.append(f"{path}.metered.mb_per_month = {uplink.metered.mb_per_month}: must be above 0")
+        if uplink.metered:
+            found += _plan_mistakes(uplink.metered, f"{path}.metered")
+        if uplink.up_kbps is not None and not UP_KBPS_AT_LEAST <= uplink.up_kbps <= UP_KBPS_AT_MOST:
+            found.append(
+                f"{path}.up_kbps = {_short(uplink.up_kbps)}: {UP_KBPS_AT_LEAST} to {UP_KBPS_AT_MOST} kbit/s are "
+                "possible; a faster uplink needs no such care"
+            )
         for key in ("mb_per_day", "mb_per_month") if uplink.budget else ():
             value = getattr(uplink.budget, key)
             if value is not None and not value >= MB_AT_LEAST:
@@ -163,6 +172,57 @@ def _uplink_mistakes(uplinks: tuple[Uplink, ...]) -> list[str]:
             value = getattr(uplink, key)
             if value in (getattr(other, key) for other in uplinks[:n]):
                 found.append(f'{path}.{key} = "{value}": another uplink has it already')
+    return found
+
+
+def _plan_mistakes(metered: Metered, path: str) -> list[str]:
+    found = []
+    if not 0 < metered.mb_per_month < float("inf"):
+        found.append(f"{path}.mb_per_month = {metered.mb_per_month}: must be above 0")
+    elif metered.reserve_mb is not None and not 0 <= metered.reserve_mb < metered.mb_per_month:
+        found.append(f"{path}.reserve_mb = {metered.reserve_mb}: must be at least 0 and below mb_per_month")
+    if metered.from_day is not None and not 1 <= metered.from_day <= 28:
+        found.append(f"{path}.from_day = {_short(metered.from_day)}: must be 1 to 28, a day that every month has")
+    return found
+
+
+def _prefix_mistakes(uplinks: tuple[Uplink, ...], lan: Lan) -> list[str]:
+    found = []
+    given: list[IPv6Network] = []
+    for n, uplink in enumerate(uplinks):
+        if uplink.prefix6 is None:
+            continue
+        mistake = f'uplinks[{n}].prefix6 = "{uplink.prefix6}"'
+        prefix = IPv6Network(uplink.prefix6) if _is_network(uplink.prefix6) and ":" in uplink.prefix6 else None
+        if prefix is None:
+            found.append(f"{mistake}: must be an IPv6 prefix without bits behind its length, as 2001:db8:a::/56")
+            continue
+        if not 1 <= prefix.prefixlen <= PREFIX_AT_MOST:
+            found.append(f"{mistake}: a LAN is given a prefix of at most {PREFIX_AT_MOST} bits")
+        elif any(prefix.overlaps(other) for other in given):
+            found.append(f"{mistake}: another uplink has it already, or a part of it")
+        elif lan.nat != "managed":
+            found.append(f"{mistake}: needs lan.nat = managed, or nobody translates from it")
+        given.append(prefix)
+    return found
+
+
+def _essential_mistakes(essential: tuple[Essential, ...]) -> list[str]:
+    found = []
+    for n, each in enumerate(essential):
+        path = f"essential[{n}]"
+        if each.to is None and not each.ports:
+            found.append(f"{path}: needs `to`, `ports` or both; without either everything would be essential")
+        if each.to is not None and not _is_network(each.to):
+            found.append(
+                f"{path}.to = {_short(each.to)}: must be an address or a network without bits behind its length, as "
+                "203.0.113.0/24; a name may change its address"
+            )
+        elif each.to is not None and not ip_network(each.to).prefixlen:
+            found.append(f"{path}.to = {_short(each.to)}: is everything; name a network, or leave it out")
+        for m, port in enumerate(each.ports):
+            if not _is_port(port):
+                found.append(f"{path}.ports[{m}] = {_short(port)}: must be as tcp/443, udp/123 or tcp/8000-8010")
     return found
 
 
@@ -194,6 +254,26 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def _is_port(text: str) -> bool:
+    protocol, _, span = text.partition("/")
+    ends = span.split("-")
+    if (
+        protocol not in ("tcp", "udp")
+        or len(ends) > 2
+        or not all(e.isascii() and e.isdigit() and len(e) < 6 for e in ends)
+    ):
+        return False
+    return 0 < int(ends[0]) <= int(ends[-1]) < 65_536
 
 
 def _is_name(text: str) -> bool:

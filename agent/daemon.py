@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.core.decide import Phase
 from agent.core.events import (
+    DateKnown,
     Effect,
     Event,
     KernelSeen,
@@ -27,6 +28,7 @@ from agent.core.events import (
     Tick,
 )
 from agent.core.failover import Failover
+from agent.core.plan import told
 from agent.core.report import Numbering
 from agent.core.station import Station
 from agent.edge import clock, control, memory, systemd
@@ -65,6 +67,7 @@ class Daemon:
         self._courier = Courier(station, self._spool, version, self._stamp)
         self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
         self._notify = systemd.Notify()
+        self._calendar = clock.Calendar()
         self._overrun = 0
         self._stopping = False
         self._fault: BaseException | None = None
@@ -178,6 +181,8 @@ class Daemon:
             log.error("%s events were dropped: the loop could not follow", self._overrun)
             self._overrun = 0
         self._notify.alive()
+        if (date := self._calendar.new_date()) is not None:
+            self.emit(DateKnown(*date))
         return (self._notify.watchdog_s or 20) / 4
 
     def _tell_start(self) -> None:
@@ -224,11 +229,15 @@ class Daemon:
     def _status(self) -> dict[str, Any]:
         state = self._core.state(time.monotonic())
         keys = ("name", "interface", "health", "since_s", "rtt_ms", "loss", "carries_traffic")
+        plans = {name: told(plan) for name, plan in self._core.plans.items()}
         return {
             "station": self._station.station,
             "phase": state.phase,
             "active": {"ipv4": state.active.ipv4, "ipv6": state.active.ipv6},
-            "uplinks": [{key: getattr(uplink, key) for key in keys} for uplink in state.uplinks],
+            "uplinks": [
+                {key: getattr(uplink, key) for key in keys} | {"plan": plans.get(uplink.name)}
+                for uplink in state.uplinks
+            ],
             "centre": {"connected": self._courier.connected, "unsent": self._spool.unsent},
         }
 

@@ -46,6 +46,10 @@ _BY_CAUSE = {
     "no such interface": _Line("antarmukanya tidak ada", "its interface is not there"),
 }
 
+_PLAN = _Line(
+    "terpakai {used_mb} dari {plan_mb} MB, cadangan {reserve_mb} MB",
+    "{used_mb} of {plan_mb} MB used, {reserve_mb} MB kept in reserve",
+)
 _BY_CODE = {
     "TARGET_SILENT": _Line(
         "{target} tidak menjawab lagi, alamat lain menjawab", "{target} answers no more, the others do"
@@ -61,13 +65,15 @@ _BY_CODE = {
         "{flows} sambungan LAN dan {sockets} soket perangkat ini dilepas",
         "{flows} connections of the LAN and {sockets} sockets of this device let go",
     ),
-    "TRAFFIC_ASTRAY": _Line(
-        "{target} lewat {by}, yang dipilih {chosen}", "{target} goes by {by}, chosen was {chosen}"
-    ),
+    "TRAFFIC_ASTRAY": _Line("{target} lewat {by}, yang dipilih {chosen}", "{target} goes by {by}, chosen was {chosen}"),
     "TRAFFIC_TUNNELLED": _Line(
         "{target} lewat {by}, jalur yang dipilih {chosen}", "{target} goes by {by}; the chosen uplink is {chosen}"
     ),
     "STRANGE_DEFAULT": _Line("{family} lewat {interface}", "{family} by {interface}"),
+    "PLAN_LOW": _PLAN,
+    "PLAN_RESERVE": _PLAN,
+    "PLAN_OPEN": _PLAN,
+    "QUEUE_REFUSED": _Line("sebabnya: {why}", "because: {why}"),
     "BUDGET_SPENT": _Line(
         "hari ini {day_mb} dari {day_cap_mb} MB, bulan ini {month_mb} dari {month_cap_mb} MB",
         "today {day_mb} of {day_cap_mb} MB, this month {month_mb} of {month_cap_mb} MB",

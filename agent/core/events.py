@@ -99,6 +99,24 @@ class TrafficCounted:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """Whether the queues that were wished before an interface stand there."""
+
+    interface: str
+    unqueued: str | None
+    """Why they do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class DateKnown:
+    """Today, by a clock that somebody has set."""
+
+    year: int
+    month: int
+    day: int
+
+
+@dataclass(frozen=True, slots=True)
 class PhaseSet:
     """The day has come to this phase, for a while or until further notice."""
 
@@ -130,6 +148,8 @@ Event = (
     | OverrideAsked
     | OverrideEnded
     | TrafficCounted
+    | Queued
+    | DateKnown
     | PhaseSet
     | Noticed
     | Stopping

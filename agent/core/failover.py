@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, choose
 from agent.core.events import (
+    DateKnown,
     EchoNotSent,
     EchoReturned,
     Effect,
@@ -15,6 +16,7 @@ from agent.core.events import (
     OverrideAsked,
     OverrideEnded,
     PhaseSet,
+    Queued,
     Remember,
     RoutesRefused,
     RoutesRepaired,
@@ -26,8 +28,10 @@ from agent.core.events import (
     TrafficCounted,
 )
 from agent.core.flows import Flows
+from agent.core.lanes import Standing
 from agent.core.line import Line, changes
 from agent.core.memory import REMEMBER_EVERY_S, Memory, Watched
+from agent.core.plan import Plan
 from agent.core.report import SUMMARY_EVERY_S
 from agent.core.routes import FlowsOf, Link, Wish, wish, with_configured_gateway
 from agent.core.station import Family, Station
@@ -62,7 +66,7 @@ class Failover:
         self._phase = Phase(known.phase) if known.phase in list(Phase) else Phase.NORMAL
         self._phase_until = None if known.phase_left_s is None else now + known.phase_left_s
         self._wish: Wish | None = None
-        self._wished_for: tuple[tuple[Link, ...], Active, FlowsOf] | None = None
+        self._wished_for: tuple[tuple[Link, ...], Active, FlowsOf, tuple[Standing, ...]] | None = None
         self._strangers: frozenset[tuple[Family, str]] = frozenset()
         self._now = now
         self._seen = False
@@ -82,8 +86,15 @@ class Failover:
                 self._lines[uplink].watch.not_sent(seq, target, now)
                 return []
             case TrafficCounted():
-                self._lines[event.uplink].watch.count(event, now)
+                self._lines[event.uplink].count(event, now)
                 return []
+            case DateKnown(year, month, day):
+                for plan in self.plans.values():
+                    plan.dated(year, month, day)
+                return []
+            case Queued():
+                named = [line for line in self._lines.values() if line.link.interface == event.interface]
+                return self._act([fact for line in named for fact in line.hear_queued(event)], now)
             case RoutesRepaired(what):
                 return [*self._once("ROUTES_REPAIRED", {"what": what}, now)]
             case RoutesRefused(why):
@@ -139,6 +150,11 @@ class Failover:
             ),
             self._phase,
         )
+
+    @property
+    def plans(self) -> dict[str, Plan]:
+        """Of the metered uplinks."""
+        return {name: line.plan for name, line in self._lines.items() if line.plan is not None}
 
     # measure
 
@@ -203,6 +219,9 @@ class Failover:
             line.interface.expire(now)
             line.watch.trouble = line.trouble
             yield from self._note(line, line.watch.look(now), now)
+            for fact in line.look_at_plan(now):
+                self._remember_at = now  # a power cut must not open a plan again that was low
+                yield fact
 
     def _judge_troubled(self, now: float) -> Iterator[Fact]:
         """What the kernel says needs no echo: a cable that is out is out."""
@@ -275,7 +294,8 @@ class Failover:
             return []
         links = tuple(line.link for line in self._lines.values())
         flows_of = {family: self._flows(family) for family in Family}
-        reasons = links, self._active_now(), flows_of
+        standings = tuple(line.standing for line in self._lines.values())
+        reasons = links, self._active_now(), flows_of, standings
         if reasons == self._wished_for:
             return []
         self._wished_for = reasons
@@ -301,7 +321,7 @@ class Failover:
 
     def _remember(self, now: float) -> Remember:
         left_s = None if self._phase_until is None else max(0.0, self._phase_until - now)
-        return Remember(Memory({name: each.watch.known for name, each in self._lines.items()}, self._phase, left_s))
+        return Remember(Memory({name: each.known for name, each in self._lines.items()}, self._phase, left_s))
 
     def _summarise(self, now: float) -> list[Effect]:
         uplinks = tuple(line.watch.summary() for line in self._lines.values())

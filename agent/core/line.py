@@ -3,20 +3,25 @@
 from collections.abc import Iterator
 
 from agent.core.decide import Relapses
+from agent.core.events import Queued, TrafficCounted
 from agent.core.flows import Flows, changes_at, flows
+from agent.core.lanes import Standing
 from agent.core.links import LinkWatch
 from agent.core.memory import Watched
+from agent.core.plan import Plan, Policy, told
 from agent.core.routes import Link
 from agent.core.station import Family, Uplink
 from agent.core.watch import Watch
-from wire.messages import Fact, Health
+from wire.messages import Evidence, Fact, Health
 
 
 class Line:
     def __init__(self, uplink: Uplink, targets: tuple[str, ...], known: Watched, now: float) -> None:
-        self.uplink = uplink
+        self.uplink, self.known = uplink, known
         self.interface = LinkWatch(Link(uplink.interface))
         self.watch = Watch(uplink, targets, now, known)
+        self.plan = Plan(uplink.metered, known.used, now) if uplink.metered else None
+        self.unqueued: str | None = None
         self.relapses = Relapses()
         self.home_at = now
         """Before this moment the traffic does not come home to it."""
@@ -37,6 +42,36 @@ class Line:
     @property
     def is_metered(self) -> bool:
         return self.uplink.metered is not None
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.plan.policy if self.plan else Policy.OPEN, self.unqueued)
+
+    def count(self, counted: TrafficCounted, now: float) -> None:
+        self.watch.count(counted, now)
+        if self.plan is not None:
+            self.plan.count(counted.rx_bytes, counted.tx_bytes)
+
+    def look_at_plan(self, now: float) -> Iterator[Fact]:
+        if self.plan is None or (before := self.plan.policy) is (after := self.plan.look(now)):
+            return
+        evidence: Evidence = {**told(self.plan)}
+        match after:
+            case Policy.LOW:
+                yield Fact("PLAN_LOW", self.uplink.name, before, after, evidence)
+            case Policy.RESERVE:
+                yield Fact("PLAN_RESERVE", self.uplink.name, before, after, evidence)
+            case Policy.OPEN:
+                yield Fact("PLAN_OPEN", self.uplink.name, before, after, evidence)
+
+    def hear_queued(self, queued: Queued) -> Iterator[Fact]:
+        if queued.unqueued == self.unqueued:
+            return
+        self.unqueued = queued.unqueued
+        if queued.unqueued is None:
+            yield Fact("QUEUE_SET", self.uplink.name)
+        else:
+            yield Fact("QUEUE_REFUSED", self.uplink.name, evidence={"why": queued.unqueued})
 
     def flows(self, family: Family, chosen: Health, now: float) -> Flows:
         left_at = self.left_at[family]

@@ -1,7 +1,10 @@
 """The text of our nft table: by which uplink a flow goes, what is masqueraded, what is counted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv6Network
 
+from agent.core import nft_lanes
+from agent.core.lanes import Lanes
 from agent.core.station import Nat, Station
 
 NFT_TABLE = "siaga"
@@ -16,21 +19,24 @@ def mark(n: int) -> int:
     return n + 1 << 24
 
 
-def text(station: Station, interfaces: tuple[str, ...]) -> str:
+def text(station: Station, interfaces: tuple[str, ...], lanes: Sequence[Lanes] = ()) -> str:
     """The whole table, for one transaction; it does not depend on which uplink is active, nor on any address.
 
-    `interfaces` are those of the uplinks, as they are called now; the LAN must have one too.
+    `interfaces` are those of the uplinks, as they are called now; without `lanes` nothing is limited. Empty where there
+    is neither a LAN nor a limit.
     """
-    lan, wan = _set(station.lan.interfaces), _set(interfaces)
-    return (
-        f"table inet {NFT_TABLE} {{\n"
-        + "".join(f"  counter {name} {{ }}\n" for name in _counters(station))
-        + "".join(_chain("keep", "filter hook prerouting priority mangle", _keep(lan, interfaces)))
-        + "".join(_chain("note", "filter hook postrouting priority mangle", _mark(interfaces)))
-        + "".join(_chain("postrouting", "nat hook postrouting priority srcnat", _nat(station, lan, wan)))
-        + "".join(_chain("count", "filter hook postrouting priority srcnat + 1", _count(station, lan, interfaces)))
-        + "}\n"
-    )
+    body = [*(_of_lan(station, interfaces) if station.lan.interfaces else ())]
+    body += nft_lanes.chains(station, interfaces, lanes or (Lanes(),) * len(interfaces))
+    return "".join([f"table inet {NFT_TABLE} {{\n", *body, "}\n"]) if body else ""
+
+
+def _of_lan(station: Station, interfaces: tuple[str, ...]) -> Iterator[str]:
+    lan = _set(station.lan.interfaces)
+    yield from (f"  counter {name} {{ }}\n" for name in _counters(station))
+    yield from _chain("keep", "filter hook prerouting priority mangle", _keep(lan, interfaces))
+    yield from _chain("note", "filter hook postrouting priority mangle", _mark(interfaces))
+    yield from _chain("postrouting", "nat hook postrouting priority srcnat", _nat(station, lan, interfaces))
+    yield from _chain("count", "filter hook postrouting priority srcnat + 1", _count(station, lan, interfaces))
 
 
 def _keep(lan: str, interfaces: tuple[str, ...]) -> Iterator[str]:
@@ -56,9 +62,25 @@ def _mark(interfaces: tuple[str, ...]) -> Iterator[str]:
         yield f'oifname "{interface}" {nobodys} ct mark set ct mark and {OTHERS_MARKS:#010x} or {mark(n):#x}'
 
 
-def _nat(station: Station, lan: str, wan: str) -> Iterator[str]:
+def _nat(station: Station, lan: str, interfaces: tuple[str, ...]) -> Iterator[str]:
     if station.lan.nat is Nat.MANAGED:
-        yield f"iifname {lan} oifname {wan} masquerade"
+        yield from _prefixes(station, lan, interfaces)
+        yield f"iifname {lan} oifname {_set(interfaces)} masquerade"
+
+
+def _prefixes(station: Station, lan: str, interfaces: tuple[str, ...]) -> Iterator[str]:
+    """What an uplink gave to the LAN leaves by it as it is; by another that gave as much, host for host under its own.
+
+    A host that has no such address is masqueraded.
+    """
+    pairs = zip(station.uplinks, interfaces, strict=True)
+    given = [(IPv6Network(uplink.prefix6), interface) for uplink, interface in pairs if uplink.prefix6 is not None]
+    for own, interface in given:
+        leaves = f'iifname {lan} oifname "{interface}"'
+        yield f"{leaves} ip6 saddr {own} accept"
+        others = [f"{each} : {own}" for each, _ in given if each != own and each.prefixlen == own.prefixlen]
+        if others:
+            yield f"{leaves} snat ip6 prefix to ip6 saddr map {{ {', '.join(others)} }}"
 
 
 def _count(station: Station, lan: str, interfaces: tuple[str, ...]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.core import nft_table
 from agent.core.flows import Flows
+from agent.core.lanes import Shape, Standing, lanes, shape, tc_text
 from agent.core.nft_table import MARKS, mark
 from agent.core.station import Family, Nat, Station, Uplink, family_of
 from wire.messages import Active
@@ -104,6 +105,8 @@ class Wish:
     uplinks: tuple[str, ...] = ()
     """The interfaces on which answers may come that strict checks of the way back would drop."""
     leaving: tuple[Leaving, ...] = ()
+    shapes: tuple[Shape, ...] = ()
+    """The queues that should stand before thin uplinks."""
 
 
 FlowsOf = Mapping[Family, Sequence[Flows]]
@@ -111,8 +114,18 @@ FlowsOf = Mapping[Family, Sequence[Flows]]
 ALL_STAY: FlowsOf = {}
 
 
-def wish(station: Station, links: tuple[Link, ...], active: Active, flows_of: FlowsOf = ALL_STAY) -> Wish:
-    """Links in the order of the uplinks. An uplink without a default route of a family has no table in it."""
+def wish(
+    station: Station,
+    links: tuple[Link, ...],
+    active: Active,
+    flows_of: FlowsOf = ALL_STAY,
+    standings: Sequence[Standing] = (),
+) -> Wish:
+    """Links and standings in the order of the uplinks; without standings nothing is limited by any plan.
+
+    An uplink without a default route of a family has no table in it.
+    """
+    standings = standings or (Standing(),) * len(links)
     rules: list[Rule] = []
     routes: list[Route] = []
     leaving: list[Leaving] = []
@@ -129,13 +142,18 @@ def wish(station: Station, links: tuple[Link, ...], active: Active, flows_of: Fl
         for uplink, link in zip(station.uplinks, links, strict=True):
             if uplink.name == chosen:
                 routes += _defaults(link, family, ACTIVE_TABLE)
+    treated = list(zip(station.uplinks, standings, links, strict=True))
+    shapes = [shape(uplink, standing, link.interface, link.index) for uplink, standing, link in treated]
     return Wish(
         tuple(rules),
         tuple(routes),
-        nft_table.text(station, tuple(link.interface for link in links)) if station.lan.interfaces else "",
+        nft_table.text(
+            station, tuple(link.interface for link in links), [lanes(uplink, each) for uplink, each, _ in treated]
+        ),
         tuple(Family) if station.lan.nat is Nat.MANAGED else (),
         tuple(link.interface for link in links if link.index is not None),
         tuple(leaving),
+        tuple(each for each in shapes if each is not None),
     )
 
 
@@ -178,7 +196,7 @@ def text(wanted: Wish) -> str:
     for each in wanted.leaving:
         addresses = " ".join(each.addresses) or "no address"
         lines.append(f"{each.family} flows of {each.interface} leave: mark {each.mark:#x}/{MARKS:#x}, {addresses}")
-    return "\n".join(lines) + "\n" + wanted.nft
+    return "\n".join(lines) + "\n" + "".join(tc_text(each) for each in wanted.shapes) + wanted.nft
 
 
 def _selector(rule: Rule) -> str:

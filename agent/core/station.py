@@ -31,7 +31,13 @@ class Nat(StrEnum):
 
 
 class Metered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A plan of so many bytes; towards its end only the essential may use them."""
+
     mb_per_month: float
+    reserve_mb: float | None = None
+    """Kept for the essential; a tenth of the plan unless it is said."""
+    from_day: int | None = None
+    """The day of the month on which the plan begins anew; without it each 30 days in which the agent ran."""
 
 
 class Spending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +70,10 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway: str = "auto"
     """A literal address, or `auto`: what DHCP or the network manager put into the main table."""
     metered: Metered | None = None
+    up_kbps: int | None = None
+    """What a thin uplink surely carries upstream; with it the essential is never queued behind the rest."""
+    prefix6: str | None = None
+    """The IPv6 prefix that this uplink gave to the LAN."""
     budget: Spending | None = None
     """Of measuring; without it one twentieth of what a metered plan includes, and plenty on a free line."""
     guarantee: Guarantee | None = None
@@ -72,6 +82,15 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Lan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interfaces: tuple[str, ...] = ()
     nat: Nat = Nat.EXTERNAL
+
+
+class Essential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Traffic that passes whatever is left of a plan, and before the rest; without `to` or without `ports`: any."""
+
+    to: str | None = None
+    """An address or a network."""
+    ports: tuple[str, ...] = ()
+    """tcp/443, udp/5000-5010"""
 
 
 class Centre(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +106,8 @@ class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Addresses that answer echoes; several, so that the death of one is not taken for the death of a link."""
     centre: Centre
     lan: Lan = Lan()
+    essential: tuple[Essential, ...] = ()
+    """Beside the centre's broker, DNS, time, DHCP and ICMP, which always are."""
     state_dir: str = "/var/lib/siaga"
 
     def uplink(self, name: str) -> Uplink | None:
