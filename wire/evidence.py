@@ -50,7 +50,18 @@ _PLAN = _Line(
     "terpakai {used_mb} dari {plan_mb} MB, cadangan {reserve_mb} MB",
     "{used_mb} of {plan_mb} MB used, {reserve_mb} MB kept in reserve",
 )
+
+_HEARD = _Line(
+    "menurut modem: {registration}; {technology} {operator} ({operator_code}), sel {cell_id}, RSRP {rsrp_dbm} dBm, "
+    "RSRQ {rsrq_db} dB, SNR {snr_db} dB",
+    "the modem says: {registration}; {technology} {operator} ({operator_code}), cell {cell_id}, RSRP {rsrp_dbm} dBm, "
+    "RSRQ {rsrq_db} dB, SNR {snr_db} dB",
+)
+
 _BY_CODE = {
+    "MODEM_NOT_REGISTERED": _HEARD,
+    "MODEM_ROAMING": _HEARD,
+    "MODEM_REGISTERED": _HEARD,
     "TARGET_SILENT": _Line(
         "{target} tidak menjawab lagi, alamat lain menjawab", "{target} answers no more, the others do"
     ),

@@ -46,6 +46,24 @@ class Active(msgspec.Struct, frozen=True):
     ipv6: str | None = None
 
 
+class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a modem hears its operator, in its own words: it explains, and decides nothing. The unknown is left out."""
+
+    technology: str | None = None
+    """The one that was measured, as ModemManager names it: lte, 5gnr, umts …"""
+    rsrp_dbm: float | None = None
+    rsrq_db: float | None = None
+    snr_db: float | None = None
+    rssi_dbm: float | None = None
+    operator: str | None = None
+    """Whose network it is registered in."""
+    operator_code: str | None = None
+    """MCC and MNC."""
+    cell_id: str | None = None
+    registration: str | None = None
+    """home, roaming, searching, denied … as ModemManager names it."""
+
+
 class UplinkState(msgspec.Struct, frozen=True):
     """One uplink as the agent sees it now."""
 
@@ -60,6 +78,8 @@ class UplinkState(msgspec.Struct, frozen=True):
     rtt_ms: float | None = None
     loss: float | None = None
     """A fraction of the echoes that were really sent; None when none was."""
+    signal: Signal | None = None
+    """None where no modem of this device is asked, or it does not answer."""
 
 
 class State(msgspec.Struct, frozen=True, tag="state"):
@@ -109,6 +129,8 @@ class UplinkSummary(msgspec.Struct, frozen=True):
     rtt_p95_ms: float | None = None
     rtt_p99_ms: float | None = None
     rtt_max_ms: float | None = None
+    signal: Signal | None = None
+    """As last read within the span, or shortly before."""
     skipped: int = 0
     """Would have been sent, had the uplink's budget allowed it."""
     after_idle_ms: float | None = None

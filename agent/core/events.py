@@ -6,7 +6,7 @@ from agent.core.decide import Phase
 from agent.core.memory import Memory
 from agent.core.routes import Link, Wish
 from agent.core.station import Family
-from wire.messages import Active, Evidence, Fact, Summary, UplinkState
+from wire.messages import Active, Evidence, Fact, Signal, Summary, UplinkState
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,14 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalSeen:
+    """How this uplink's modem hears its operator; None when that is not known any more."""
+
+    uplink: str
+    signal: Signal | None
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The agent was told to stop."""
 
@@ -152,6 +160,7 @@ Event = (
     | DateKnown
     | PhaseSet
     | Noticed
+    | SignalSeen
     | Stopping
 )
 

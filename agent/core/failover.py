@@ -23,6 +23,7 @@ from agent.core.events import (
     SendEchoes,
     SetRoutes,
     ShowState,
+    SignalSeen,
     Stopping,
     Tick,
     TrafficCounted,
@@ -103,6 +104,9 @@ class Failover:
                 return [_told(event)]
             case Noticed(code, evidence):
                 return [Fact(code, evidence=evidence)]
+            case SignalSeen(uplink, signal):
+                facts = self._lines[uplink].reception.take(signal, now)
+                return [*facts, self.state(now)] if facts else []
             case Stopping():
                 return [Fact("AGENT_STOPPED"), *self._summarise(now), self._remember(now)]
             case KernelSeen():
@@ -145,6 +149,7 @@ class Failover:
                     rtt_ms=(sample := line.watch.sample(now)).rtt_ms,
                     loss=sample.loss,
                     carries_traffic=name in carrying,
+                    signal=line.reception.known(now),
                 )
                 for name, line in self._lines.items()
             ),
@@ -324,7 +329,7 @@ class Failover:
         return Remember(Memory({name: each.known for name, each in self._lines.items()}, self._phase, left_s))
 
     def _summarise(self, now: float) -> list[Effect]:
-        uplinks = tuple(line.watch.summary() for line in self._lines.values())
+        uplinks = tuple(line.summary(now) for line in self._lines.values())
         summary = Summary(round(now - self._summary_from, 1), self._active_now(), uplinks)
         self._summary_from, self._summary_at = now, now + SUMMARY_EVERY_S
         return [summary]

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from msgspec import structs
+
 from agent.core.decide import Relapses
 from agent.core.events import Queued, TrafficCounted
 from agent.core.flows import Flows, changes_at, flows
@@ -10,9 +12,10 @@ from agent.core.links import LinkWatch
 from agent.core.memory import Watched
 from agent.core.plan import Plan, Policy, told
 from agent.core.routes import Link
+from agent.core.signal import Reception
 from agent.core.station import Family, Uplink
 from agent.core.watch import Watch
-from wire.messages import Evidence, Fact, Health
+from wire.messages import Evidence, Fact, Health, UplinkSummary
 
 
 class Line:
@@ -23,6 +26,7 @@ class Line:
         self.plan = Plan(uplink.metered, known.used, now) if uplink.metered else None
         self.unqueued: str | None = None
         self.relapses = Relapses()
+        self.reception = Reception(uplink.name)
         self.home_at = now
         """Before this moment the traffic does not come home to it."""
         self.left_at: dict[Family, float | None] = dict.fromkeys(Family, now)
@@ -72,6 +76,9 @@ class Line:
             yield Fact("QUEUE_SET", self.uplink.name)
         else:
             yield Fact("QUEUE_REFUSED", self.uplink.name, evidence={"why": queued.unqueued})
+
+    def summary(self, now: float) -> UplinkSummary:
+        return structs.replace(self.watch.summary(), signal=self.reception.known(now))
 
     def flows(self, family: Family, chosen: Health, now: float) -> Flows:
         left_at = self.left_at[family]

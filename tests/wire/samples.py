@@ -6,6 +6,7 @@ from wire.messages import (
     Fact,
     Health,
     Record,
+    Signal,
     Stamp,
     State,
     Stored,
@@ -16,6 +17,18 @@ from wire.messages import (
 
 STATION = "6408042001143"
 STAMP = Stamp(boot="5f0c3a9be211", uptime_s=86461.25, wall_s=1795305600.125, synced=False)
+
+SIGNAL = Signal(
+    technology="lte",
+    rsrp_dbm=-97.0,
+    rsrq_db=-11.5,
+    snr_db=9.2,
+    rssi_dbm=-67.0,
+    operator="Telkomsel",
+    operator_code="51010",
+    cell_id="0A1B2C3D",
+    registration="home",
+)
 
 STATE = State(
     station=STATION,
@@ -46,6 +59,7 @@ STATE = State(
             operator="Telkomsel · Kalimantan",
             rtt_ms=61.0,
             loss=0.0,
+            signal=SIGNAL,
         ),
         UplinkState(
             name="geo", interface="eth2", kind="geo", health=Health.UNKNOWN, since_s=3.0, carries_traffic=False
@@ -99,6 +113,16 @@ SUMMARY = Record(
                 after_idle_ms=912.5,
             ),
             UplinkSummary(name="geo", health=Health.POOR, sent=0, answered=0, lost=0, late=0, not_sent=120),
+            UplinkSummary(
+                name="lte",
+                health=Health.UP,
+                sent=60,
+                answered=60,
+                lost=0,
+                late=0,
+                not_sent=0,
+                signal=Signal(rsrp_dbm=-121.0, registration="searching"),
+            ),
         ),
     ),
 )

@@ -164,6 +164,15 @@ def test_a_refusal_says_what_was_expected() -> None:
         decode(b'{"type":"stored","epoch":"e"}', Stored)
 
 
+def test_a_state_of_an_agent_that_knew_no_signal_is_read_and_the_other_way_round() -> None:
+    told = json.loads(golden("state"))
+    signals = [uplink.pop("signal") for uplink in told["uplinks"]]
+    read = decode(json.dumps(told).encode(), State)
+    assert [uplink.signal for uplink in read.uplinks] == [None, None, None]
+    told["uplinks"][1]["signal"] = signals[1] | {"band": 3, "carriers": [{"pci": 7}]}
+    assert decode(json.dumps(told).encode(), State) == SAMPLES["state"]
+
+
 def test_a_summary_of_an_agent_that_knew_less_is_read() -> None:
     older = golden("delivery_summary").replace(b',"skipped":3,"after_idle_ms":912.5', b"")
     read = decode(older, Delivery)
