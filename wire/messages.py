@@ -112,7 +112,7 @@ class Fact(msgspec.Struct, frozen=True, tag="fact"):
     evidence: Evidence = {}
 
 
-class UplinkSummary(msgspec.Struct, frozen=True):
+class UplinkSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one uplink's echoes did in the span of a summary."""
 
     name: str
@@ -135,6 +135,19 @@ class UplinkSummary(msgspec.Struct, frozen=True):
     """Would have been sent, had the uplink's budget allowed it."""
     after_idle_ms: float | None = None
     """Median RTT of echoes that were the first after a pause; the RTTs above are without them."""
+    pdv_p95_ms: float | None = None
+    """Packet delay variation (RFC 5481), called jitter for people: delay less the smallest in the span, 95 % quantile."""
+    ipdv_mean_ms: float | None = None
+    """Mean absolute difference of consecutive delays (RFC 3393), for comparison with other tools."""
+    loss_low: float | None = None
+    loss_high: float | None = None
+    """Wilson's interval of 95 % around the share of the span's ended echoes that were lost."""
+    loss_runs: int = 0
+    longest_run_s: float = 0.0
+    """From the first lost echo of a run to the first answered one behind it."""
+    duplicates: int = 0
+    refused: int = 0
+    """Of these a router said that it could not deliver them."""
 
 
 class Summary(msgspec.Struct, frozen=True, tag="sum"):

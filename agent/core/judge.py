@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from agent.core.change import Cusum, Proof, Rates
 from agent.core.history import DAY_S, MONTH_S, USUAL, History
-from agent.core.measure import Echo, Silence
+from agent.core.measure import Silence
+from agent.core.span import Echo
 from agent.core.station import Family, Kind, family_of
 from wire.messages import Evidence, Health
 

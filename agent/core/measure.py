@@ -6,10 +6,11 @@ about the path.
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 from agent.core.history import History, Trip
+from agent.core.span import Echo, Span, ms, quantile
 from wire.messages import Health, UplinkSummary
 
 REMEMBERED_S = 30  # an answer later than this is no longer looked for
@@ -23,25 +24,6 @@ class Sample:
 
     rtt_ms: float | None = None
     loss: float | None = None
-
-
-@dataclass(slots=True)
-class Echo:
-    seq: int
-    target: str
-    sent_at: float
-    after_idle: bool
-    usual_s: float
-    """The usual RTT to this target when it was sent."""
-    sent: bool = True
-    rtt_s: float | None = None
-    settled: bool = False
-    mark: object = None
-    """What the judge needs to take back what it made of a loss."""
-
-    @property
-    def lost(self) -> bool:
-        return self.settled and self.sent and self.rtt_s is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +52,7 @@ class Echoes:
         self.seq = 0
         self.sent_at: float | None = None
         self.heard_at: float | None = None
-        self._counts = _Counts()
+        self._span = Span()
         self._changed = False
         """What follows has to be looked at again."""
         self._silence: Silence | None = None
@@ -117,11 +99,11 @@ class Echoes:
         idle = self.sent_at is not None and now - self.sent_at > IDLE_S
         self.seq += 1
         echo = Echo(self.seq, target, now, idle, self.trip(target).usual_s)
-        for queue in (self._echoes, self._waiting, self._unsettled):
+        for queue in (self._echoes, self._waiting, self._unsettled, self._span.echoes):
             queue.append(echo)
         self.sent_at = now
         self._changed = True
-        self._counts.sent += 1
+        self._span.sent += 1
         while len(self._waiting) > 1 and self._waiting[1].sent_at < now - REMEMBERED_S:
             del self._waiting[1]  # too old to be answered; the first still tells when the silence began
         while len(self._echoes) > WINDOW and self._echoes[0].sent_at < now - REMEMBERED_S and self._echoes[0].settled:
@@ -131,18 +113,22 @@ class Echoes:
     def returned(self, seq: int, target: str, rtt_s: float, now: float) -> Echo | None:
         """The echo that is answered by this, perhaps late; None for a second answer and for what is not remembered."""
         echo = self._echo(seq)
-        if echo is None or echo.rtt_s is not None or target != echo.target or now > echo.sent_at + REMEMBERED_S:
+        if echo is None or target != echo.target or now > echo.sent_at + REMEMBERED_S:
+            return None
+        if echo.rtt_s is not None:
+            self._span.duplicates += 1
             return None
         self._learn(echo, rtt_s, now)
         echo.rtt_s, self.heard_at = rtt_s, now
         self._changed = True
+        self._span.answered += 1
         if echo.after_idle:
-            self._counts.after_idle_s.append(rtt_s)
+            self._span.after_idle_s.append(rtt_s)
         else:
-            self._counts.rtts_s.append(rtt_s)
+            self._span.rtts_s.append(rtt_s)
         if echo.settled:
-            self._counts.late += 1
-            self._counts.lost -= 1
+            self._span.late += 1
+            self._span.lost -= 1
         while self._waiting and self._waiting[0].seq <= seq:
             self._waiting.popleft()
         return echo
@@ -152,13 +138,17 @@ class Echoes:
         self.heard_at = now
         self._changed = True
 
+    def refused(self, seq: int) -> None:
+        """A router on the way said that it cannot be delivered; the silence will tell, this explains it."""
+        self._span.refused += self._echo(seq) is not None
+
     def not_sent(self, seq: int) -> None:
         echo = self._echo(seq)
         if echo is not None and echo.sent:
-            self._counts.lost -= echo.lost  # where the path went away first
+            self._span.lost -= echo.lost  # where the path went away first
             echo.sent = False
-            self._counts.sent -= 1
-            self._counts.not_sent += 1
+            self._span.sent -= 1
+            self._span.not_sent += 1
 
     def abandon(self) -> None:
         """There is no path any more: what is on its way will not be answered."""
@@ -180,13 +170,13 @@ class Echoes:
 
     def _count(self, echo: Echo) -> None:
         echo.settled = True
-        self._counts.lost += echo.lost
+        self._span.lost += echo.lost
 
     def pass_over(self, times: int, sent_at: float, heard_at: float) -> None:
         """As so many echoes that were answered as usual; none may be unanswered, none unsettled."""
         assert not self._waiting and not self._unsettled
         self.seq += times
-        self._counts.sent += times
+        self._span.sent += times
         self.sent_at, self.heard_at = sent_at, heard_at
         self._echoes.clear()
 
@@ -210,28 +200,13 @@ class Echoes:
             by_target.setdefault(each.target, []).append(each)
         losses = sorted(sum(each.rtt_s is None for each in some) / len(some) for some in by_target.values())
         rtts_s = sorted(each.rtt_s for each in window if each.rtt_s is not None)
-        return Sample(_ms(_quantile(rtts_s, 0.5)), losses[(len(losses) - 1) // 2] if losses else None)
+        return Sample(ms(quantile(rtts_s, 0.5)), losses[(len(losses) - 1) // 2] if losses else None)
 
     def summary(self, name: str, health: Health, skipped: int) -> UplinkSummary:
-        """The counts since the last summary; begins the next one."""
-        counts, self._counts = self._counts, _Counts()
-        rtts_s = sorted(counts.rtts_s)
-        return UplinkSummary(
-            name=name,
-            health=health,
-            sent=counts.sent,
-            answered=len(rtts_s) + len(counts.after_idle_s),
-            lost=counts.lost,
-            late=counts.late,
-            not_sent=counts.not_sent,
-            skipped=skipped,
-            rtt_min_ms=_ms(_quantile(rtts_s, 0.0)),
-            rtt_p50_ms=_ms(_quantile(rtts_s, 0.5)),
-            rtt_p95_ms=_ms(_quantile(rtts_s, 0.95)),
-            rtt_p99_ms=_ms(_quantile(rtts_s, 0.99)),
-            rtt_max_ms=_ms(_quantile(rtts_s, 1.0)),
-            after_idle_ms=_ms(_quantile(sorted(counts.after_idle_s), 0.5)),
-        )
+        """The figures since the last summary; begins the next one."""
+        summary = self._span.summary(name, health, skipped)
+        self._span = self._span.next()
+        return summary
 
     def _learn(self, echo: Echo, rtt_s: float, now: float) -> None:
         trip = self._history.after_idle if echo.after_idle else self.trip(echo.target)
@@ -241,24 +216,3 @@ class Echoes:
         if not self._echoes or not self._echoes[0].seq <= seq <= self.seq:
             return None
         return self._echoes[seq - self._echoes[0].seq]
-
-
-@dataclass(slots=True)
-class _Counts:
-    """Of echoes, since the last summary. A late answer to the span before lowers this span's `lost`: sums stay true."""
-
-    sent: int = 0
-    lost: int = 0
-    late: int = 0
-    not_sent: int = 0
-    rtts_s: list[float] = field(default_factory=list)
-    after_idle_s: list[float] = field(default_factory=list)
-
-
-def _quantile(ordered: list[float], share: float) -> float | None:
-    """Nearest rank: always a value that was measured."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)

@@ -9,9 +9,10 @@ from agent.core.budget import Budget, caps
 from agent.core.events import TrafficCounted
 from agent.core.history import HOUR_S
 from agent.core.judge import Judge, Verdict
-from agent.core.measure import IDLE_S, REMEMBERED_S, Echo, Echoes, Sample, Silence
+from agent.core.measure import IDLE_S, REMEMBERED_S, Echoes, Sample, Silence
 from agent.core.memory import Watched
 from agent.core.pace import BURST, BURST_EVERY, ECHO_BYTES, LOST_AFTER_S, PACES, PATIENT, Mood, Rotation
+from agent.core.span import Echo
 from agent.core.station import Family, Uplink, family_of
 from agent.core.traffic import Sign, Traffic
 from wire.messages import Evidence, Fact, Health, UplinkSummary

@@ -8,8 +8,8 @@ from statistics import fmean, median
 
 from agent.core.history import History
 from agent.core.judge import Judge
-from agent.core.measure import Echo
 from agent.core.memory import Watched
+from agent.core.span import Echo
 from agent.core.station import Kind
 from agent.core.watch import Role
 from bench.detect.measure import Cell

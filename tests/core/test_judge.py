@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from agent.core.history import History
 from agent.core.judge import ANSWERS_AGAIN, LIMITS, Judge, Verdict
-from agent.core.measure import Echo, Silence
+from agent.core.measure import Silence
+from agent.core.span import Echo
 from agent.core.station import Kind
 from wire.messages import Health
 
