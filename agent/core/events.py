@@ -33,6 +33,16 @@ class EchoNotSent:
 
 
 @dataclass(frozen=True, slots=True)
+class EchoRefused:
+    """A router on the way said that it could not deliver the echo."""
+
+    uplink: str
+    seq: int
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class KernelSeen:
     """Everything the kernel says about our interfaces, as one picture; a picture again does no harm."""
 
@@ -149,6 +159,7 @@ Event = (
     Tick
     | EchoReturned
     | EchoNotSent
+    | EchoRefused
     | KernelSeen
     | RoutesRepaired
     | RoutesRefused

@@ -7,6 +7,7 @@ from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, choose
 from agent.core.events import (
     DateKnown,
     EchoNotSent,
+    EchoRefused,
     EchoReturned,
     Effect,
     Event,
@@ -85,6 +86,9 @@ class Failover:
                 return []
             case EchoNotSent(uplink, seq, target, _):
                 self._lines[uplink].watch.not_sent(seq, target, now)
+                return []
+            case EchoRefused(uplink, seq):
+                self._lines[uplink].watch.echoes.refused(seq)
                 return []
             case TrafficCounted():
                 self._lines[event.uplink].count(event, now)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from agent.core.events import EchoNotSent, EchoReturned, Event, KernelSeen, SendEchoes
+from agent.core.events import EchoNotSent, EchoRefused, EchoReturned, Event, KernelSeen, SendEchoes
 from agent.core.measure import REMEMBERED_S
 from agent.core.station import Family, Station, family_of
 
@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 SO_TIMESTAMPING = 37
 SOFTWARE_STAMPS = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 7 | 1 << 11  # TX, RX, report software; number them; without payload
 SCM_TIMESTAMPING = SO_TIMESTAMPING
-IP_RECVERR, IPV6_RECVERR = 11, 25
+RECVERR = {Family.IPV4: (socket.SOL_IP, 11), Family.IPV6: (socket.IPPROTO_IPV6, 25)}
+EXTENDED = struct.Struct("@IBBBBII")  # sock_extended_err: errno, origin, type, code, padding, info, data
+ORIGIN_ICMP = {Family.IPV4: 2, Family.IPV6: 3}
 ORIGIN_TIMESTAMPING = 4
 SOL_RAW, ICMP_FILTER, ICMPV6_FILTER = 255, 1, 1
 ECHO_REQUEST = {Family.IPV4: 8, Family.IPV6: 128}
@@ -138,6 +140,7 @@ class Prober:
         """Send stamps first, then answers: an answer needs its echo's stamp."""
         while (message := _receive(opened, socket.MSG_ERRQUEUE)) is not None:
             _note_stamp(line, message[1])
+            self._note_refusal(line, message[0], message[1])
         while (message := _receive(opened, 0)) is not None:
             self._take(line, *message)
 
@@ -152,7 +155,6 @@ class Prober:
         ours = kind == ECHO_REPLY[line.family] and ident == line.ident and token == self._token
         if not ours or flight is None or self._source[flight.target] != source or flight.round & 0xFFFFFFFF != seq:
             return
-        del line.flights[number]
         rtt_s = longest_s = now - flight.sent_at
         received_stamp_s = _stamp_s(ancillary)
         if received_stamp_s is not None and flight.sent_stamp_s is not None:
@@ -160,6 +162,17 @@ class Prober:
             if 0 <= stamped_s <= longest_s + CLOCK_SLACK_S:
                 rtt_s = stamped_s
         self._emit(EchoReturned(line.uplink, flight.round, flight.target, rtt_s))
+
+
+    def _note_refusal(self, line: _Line, echo: bytes, ancillary: list[tuple[int, int, bytes]]) -> None:
+        """A router on the way sent our echo back with an error (IP_RECVERR)."""
+        reason = _refusal(line.family, ancillary)
+        if reason is None or len(echo) < HEADER.size:
+            return
+        _, _, _, ident, number = HEADER.unpack_from(echo)
+        flight = line.flights.get(number)
+        if ident == line.ident and flight is not None:
+            self._emit(EchoRefused(line.uplink, flight.round, flight.target, reason))
 
 
 def _listening(device: str, family: Family) -> socket.socket:
@@ -171,6 +184,7 @@ def _listening(device: str, family: Family) -> socket.socket:
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
         opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, SOFTWARE_STAMPS)
+        opened.setsockopt(*RECVERR[family], 1)
         if family is Family.IPV4:
             opened.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("@I", ~(1 << ECHO_REPLY[family]) & 0xFFFFFFFF))
         else:
@@ -213,11 +227,21 @@ def _note_stamp(line: _Line, ancillary: list[tuple[int, int, bytes]]) -> None:
     """The kernel returns each packet's send stamp on the error queue, with the packet's number."""
     stamp_s = _stamp_s(ancillary)
     for level, kind, data in ancillary:
-        if (level, kind) in ((socket.SOL_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
-            _, origin, _, _, _, _, number = struct.unpack_from("@IBBBBII", data)
+        if (level, kind) in RECVERR.values():
+            _, origin, _, _, _, _, number = EXTENDED.unpack_from(data)
             flight = line.by_stamp.pop(number, None) if origin == ORIGIN_TIMESTAMPING else None
             if flight is not None:
                 flight.sent_stamp_s = stamp_s
+
+
+def _refusal(family: Family, ancillary: list[tuple[int, int, bytes]]) -> str | None:
+    """The kernel's name for the error that came back, as EHOSTUNREACH; None for what is none."""
+    for level, kind, data in ancillary:
+        if (level, kind) == RECVERR[family]:
+            number, origin, *_ = EXTENDED.unpack_from(data)
+            if origin == ORIGIN_ICMP[family]:
+                return errno.errorcode.get(number, str(number))
+    return None
 
 
 def _stamp_s(ancillary: list[tuple[int, int, bytes]]) -> float | None:

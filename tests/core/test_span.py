@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core.history import History
+from agent.core.measure import Echoes
 from agent.core.span import Echo, Span, wilson
 from wire.messages import Health, UplinkSummary
 
@@ -96,3 +98,14 @@ def test_ipdv_is_the_mean_of_absolute_differences(rtts_s: list[float]) -> None:
     told = figures(echo(n, rtt_s) for n, rtt_s in enumerate(rtts_s))
     by_hand = statistics.fmean(abs(b - a) for a, b in pairwise(rtts_s))
     assert told.ipdv_mean_ms == pytest.approx(by_hand * 1e3, abs=1e-3)
+
+
+def test_a_second_answer_and_a_refusal_are_counted_and_change_nothing_else() -> None:
+    measured = Echoes(History(), 1.0)
+    seq = measured.send(A, 0.0)
+    measured.refused(seq)
+    measured.returned(seq, A, 0.05, 0.05)
+    assert measured.returned(seq, A, 0.06, 0.06) is None
+    told = measured.summary("lte", Health.UP, 0)
+    assert (told.sent, told.answered, told.lost, told.duplicates, told.refused) == (1, 1, 0, 1, 1)
+    assert measured.summary("lte", Health.UP, 0).duplicates == 0

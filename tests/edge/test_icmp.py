@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.events import EchoNotSent, EchoReturned, Event, KernelSeen, SendEchoes
+from agent.core.events import EchoNotSent, EchoRefused, EchoReturned, Event, KernelSeen, SendEchoes
 from agent.core.routes import Link
 from agent.core.station import Centre, Family, Kind, Station, Uplink
 from agent.edge.icmp import HEADER, PAYLOAD, Prober, _request, checksum
@@ -146,6 +146,29 @@ def test_the_time_is_the_wires_and_not_that_of_a_busy_interpreter() -> None:
         oracle = await asyncio.to_thread(ping, FAR, count=10, interval=0.01, timeout=1)
         assert max(ours) < 25
         assert statistics.median(ours) <= oracle.avg_rtt + 0.5  # icmplib's contains Python's own delay
+        yield
+
+    probing(test)
+
+
+def test_a_router_that_cannot_deliver_is_heard_in_both_families(wan0: str) -> None:
+    async def test(prober: Prober, heard: list[Event]) -> AsyncIterator[None]:
+        with within(far(wan0)):
+            for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+                Path(f"/proc/sys/net/{switch}").write_text("1")
+        ip("-n", far(wan0), "route", "add", "unreachable", "203.0.113.200")
+        ip("-n", far(wan0), "-6", "route", "add", "unreachable", "2001:db8:99::200")
+        ip("route", "add", "203.0.113.200", "via", FAR, "dev", wan0)
+        ip("-6", "route", "add", "2001:db8:99::200", "via", FAR6, "dev", wan0)
+        for seq, target in ((1, "203.0.113.200"), (2, "2001:db8:99::200")):
+            prober.send(SendEchoes("fibre", seq, (target,)))
+            await become(lambda seq=seq: len([each for each in heard if isinstance(each, EchoRefused)]) == seq)
+        assert [(each.seq, each.reason) for each in heard if isinstance(each, EchoRefused)] == [
+            (1, "EHOSTUNREACH"),
+            (2, "ENETUNREACH"),
+        ]
+        prober.send(SendEchoes("fibre", 3, (FAR, FAR6)))
+        await become(lambda: len(answers(heard)) == 2)
         yield
 
     probing(test)
