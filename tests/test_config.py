@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config import ConfigError, load, parse
-from agent.core.station import Centre, Guarantee, Kind, Lan, Metered, Nat, Station, Uplink
+from agent.core.station import Centre, Essential, Guarantee, Kind, Lan, Metered, Nat, Station, Uplink
 
 WHOLE = """
 station: "6408042001143"
@@ -26,7 +26,9 @@ uplinks:
   - name: lte
     interface: wwan0
     kind: lte
-    metered: {mb_per_month: 20000}
+    metered: {mb_per_month: 20000, reserve_mb: 500, from_day: 21}
+    up_kbps: 1000
+    prefix6: "2001:db8:a::/56"
   - name: vsat-1
     interface: eth2.100
     kind: geo
@@ -37,6 +39,10 @@ lan:
   nat: managed
 centre:
   broker: mqtt://centre.example:1884
+essential:
+  - {to: 203.0.113.0/24, ports: [tcp/443, udp/5000-5010]}
+  - {to: "2001:db8:5::7"}
+  - {ports: [tcp/8443]}
 state_dir: /srv/siaga
 """
 LEAST = """
@@ -84,12 +90,19 @@ def test_the_whole_example_is_read() -> None:
                 gateway="auto",
                 guarantee=Guarantee(down_mbps=50, up_mbps=10, rtt_ms=30, loss=0.01, availability=0.995),
             ),
-            Uplink("lte", "wwan0", Kind.LTE, metered=Metered(20000)),
+            Uplink(
+                "lte", "wwan0", Kind.LTE, metered=Metered(20000, 500, 21), up_kbps=1000, prefix6="2001:db8:a::/56"
+            ),
             Uplink("vsat-1", "eth2.100", Kind.GEO, gateway="203.0.113.1"),
         ),
         targets=("1.1.1.1", "9.9.9.9", "2606:4700:4700::1111"),
         centre=Centre("mqtt://centre.example:1884"),
         lan=Lan(("lan0", "wlan0"), Nat.MANAGED),
+        essential=(
+            Essential("203.0.113.0/24", ("tcp/443", "udp/5000-5010")),
+            Essential("2001:db8:5::7"),
+            Essential(ports=("tcp/8443",)),
+        ),
         state_dir="/srv/siaga",
     )
 
@@ -130,6 +143,37 @@ def test_what_is_optional_may_be_left_out() -> None:
         ({"uplinks.1.operator": 7}, "uplinks[1].operator = 7: Expected `str"),
         ({"uplinks.1.metered.mb_per_month": 0}, "uplinks[1].metered.mb_per_month = 0.0: must be above 0"),
         ({"uplinks.1.metered.mb_per_month": float("nan")}, "uplinks[1].metered.mb_per_month = nan: must be above 0"),
+        ({"uplinks.1.metered.mb_per_month": float("inf")}, "uplinks[1].metered.mb_per_month = inf: must be above 0"),
+        ({"uplinks.1.metered.reserve_mb": -1}, "reserve_mb = -1.0: must be at least 0 and below mb_per_month"),
+        ({"uplinks.1.metered.reserve_mb": 20000}, "reserve_mb = 20000.0: must be at least 0 and below mb_per_month"),
+        ({"uplinks.1.metered.reserve_mb": float("nan")}, "reserve_mb = nan: must be at least 0 and below mb_per_month"),
+        ({"uplinks.1.metered.from_day": 0}, "from_day = 0: must be 1 to 28, a day that every month has"),
+        ({"uplinks.1.metered.from_day": 31}, "from_day = 31: must be 1 to 28, a day that every month has"),
+        ({"uplinks.1.up_kbps": 63}, "uplinks[1].up_kbps = 63: 64 to 1000000 kbit/s are possible"),
+        ({"uplinks.1.up_kbps": 1_000_001}, "uplinks[1].up_kbps = 1000001: 64 to 1000000 kbit/s are possible"),
+        ({"uplinks.1.up_kbps": "1M"}, 'uplinks[1].up_kbps = "1M": Expected `int'),
+        ({"uplinks.1.prefix6": "2001:db8::1/56"}, 'prefix6 = "2001:db8::1/56": must be an IPv6 prefix without bits'),
+        ({"uplinks.1.prefix6": "192.0.2.0/24"}, 'prefix6 = "192.0.2.0/24": must be an IPv6 prefix'),
+        ({"uplinks.1.prefix6": "2001:db8::/96"}, 'prefix6 = "2001:db8::/96": a LAN is given a prefix of at most 64'),
+        ({"uplinks.1.prefix6": "::/0"}, 'prefix6 = "::/0": a LAN is given a prefix of at most 64'),
+        ({"uplinks.0.prefix6": "2001:db8:a::/48"}, 'uplinks[1].prefix6 = "2001:db8:a::/56": another uplink has it'),
+        ({"lan.nat": "external"}, 'uplinks[1].prefix6 = "2001:db8:a::/56": needs lan.nat = managed'),
+        ({"essential.0": {}}, "essential[0]: needs `to`, `ports` or both"),
+        ({"essential.0.to": "pusat.example"}, 'essential[0].to = "pusat.example": must be an address or a network'),
+        ({"essential.0.to": "203.0.113.1/24"}, 'essential[0].to = "203.0.113.1/24": must be an address or a network'),
+        ({"essential.0.to": "fe80::1%eth0"}, 'essential[0].to = "fe80::1%eth0": must be an address or a network'),
+        ({"essential.0.to": "0.0.0.0/0"}, 'essential[0].to = "0.0.0.0/0": is everything; name a network'),
+        ({"essential.0.ports": [443]}, "essential[0].ports = [443]: Expected `str`, got `int`"),
+        ({"essential.0.ports": ["443"]}, 'essential[0].ports[0] = "443": must be as tcp/443'),
+        ({"essential.0.ports": ["tcp/0"]}, 'ports[0] = "tcp/0": must be as tcp/443, udp/123 or tcp/8000-8010'),
+        ({"essential.0.ports": ["udp/7", "tcp/9-8"]}, 'ports[1] = "tcp/9-8": must be as tcp/443'),
+        ({"essential.0.ports": ["tcp/65536"]}, 'ports[0] = "tcp/65536": must be as tcp/443'),
+        ({"essential.0.ports": ["tcp/80 accept"]}, 'ports[0] = "tcp/80 accept": must be as tcp/443'),
+        ({"essential.0.ports": ["tcp/²"]}, 'ports[0] = "tcp/²": must be as tcp/443'),
+        ({"essential.0.ports": ["tcp/https"]}, 'ports[0] = "tcp/https": must be as tcp/443'),
+        ({"essential.0.port": 443}, "essential[0].port = 443: no such key; known are to, ports"),
+        ({"essential": ["203.0.113.7"]}, 'essential[0] = "203.0.113.7": must be a mapping with the keys of essential'),
+        ({"essential": "all"}, 'essential = "all": Expected `array`, got `str`'),
         (
             {"uplinks.1.budget": {"mb_per_day": 0}},
             "uplinks[1].budget.mb_per_day = 0.0: must be at least 0.1, or nothing is measured",
@@ -273,6 +317,12 @@ places = st.sampled_from(
         *Station.__struct_fields__,
         "uplinks.0",
         *(f"uplinks.1.{name}" for name in Uplink.__struct_fields__ if name not in ("metered",)),
+        "uplinks.1.metered.reserve_mb",
+        "uplinks.1.metered.from_day",
+        "essential.0",
+        "essential.0.to",
+        "essential.0.ports",
+        "essential.0.ports.0",
         "lan.interfaces",
         "lan.nat",
         "centre.broker",
