@@ -120,7 +120,7 @@ class Daemon:
                 await asyncio.sleep(0)  # let the edges hand in what has arrived meanwhile: asyncio looks for it now,
                 await asyncio.sleep(0)  # and calls them after who was waiting already
                 if not self._waiting:
-                    return Tick()
+                    return Tick(-left_s)
                 break
             try:
                 async with asyncio.timeout(left_s):

@@ -136,7 +136,7 @@ class UplinkSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     after_idle_ms: float | None = None
     """Median RTT of echoes that were the first after a pause; the RTTs above are without them."""
     pdv_p95_ms: float | None = None
-    """Packet delay variation (RFC 5481), called jitter for people: delay less the smallest in the span, 95 % quantile."""
+    """Packet delay variation (RFC 5481), jitter for people: delay less the smallest in the span, 95 % quantile."""
     ipdv_mean_ms: float | None = None
     """Mean absolute difference of consecutive delays (RFC 3393), for comparison with other tools."""
     loss_low: float | None = None
@@ -150,12 +150,14 @@ class UplinkSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of these a router said that it could not deliver them."""
 
 
-class Summary(msgspec.Struct, frozen=True, tag="sum"):
+class Summary(msgspec.Struct, frozen=True, tag="sum", omit_defaults=True):
     """A span of measurement, usually one minute."""
 
     span_s: float
     active: Active
     uplinks: tuple[UplinkSummary, ...]
+    own_delay_ms: float = 0.0
+    """How late the agent itself was at worst; what it measured in such moments is to be read with care."""
 
 
 class Record(msgspec.Struct, frozen=True):

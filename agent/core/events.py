@@ -13,6 +13,9 @@ from wire.messages import Active, Evidence, Fact, Signal, Summary, UplinkState
 class Tick:
     """The moment named by wake_at() has come, and nothing else is waiting to be handled."""
 
+    late_s: float = 0.0
+    """So long ago: what our own device takes from the sharpness of every figure."""
+
 
 @dataclass(frozen=True, slots=True)
 class EchoReturned:

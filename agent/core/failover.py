@@ -76,6 +76,7 @@ class Failover:
         self._told_at: dict[str, float] = {}
         self._summary_at = now + SUMMARY_EVERY_S
         self._summary_from = now
+        self._late_s = 0.0
         self._remember_at = now + REMEMBER_EVERY_S
 
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -117,7 +118,8 @@ class Failover:
                 return self._act([*self._see(event, now), *self._judge_troubled(now)], now)
             case OverrideAsked() | OverrideEnded() | PhaseSet():
                 return self._act(list(self._obey(event, now)), now)
-            case Tick():
+            case Tick(late_s):
+                self._late_s = max(self._late_s, late_s)
                 return self._act([*self._expire(now), *self._judge(now)], now)
 
     def _act(self, facts: list[Fact], now: float) -> list[Effect]:
@@ -334,9 +336,9 @@ class Failover:
 
     def _summarise(self, now: float) -> list[Effect]:
         uplinks = tuple(line.summary(now) for line in self._lines.values())
-        summary = Summary(round(now - self._summary_from, 1), self._active_now(), uplinks)
-        self._summary_from, self._summary_at = now, now + SUMMARY_EVERY_S
-        return [summary]
+        span_s, late_ms = round(now - self._summary_from, 1), round(self._late_s * 1e3, 1)
+        self._summary_from, self._summary_at, self._late_s = now, now + SUMMARY_EVERY_S, 0.0
+        return [Summary(span_s, self._active_now(), uplinks, late_ms)]
 
     def _once(self, code: str, evidence: Evidence, now: float) -> list[Fact]:
         told_at = self._told_at.get(code)
