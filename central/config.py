@@ -1,7 +1,7 @@
 """What the operator may set: YAML in, settings out; every refusal names key, value and reason."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import yaml
 
 SYSTEM_DATA = Path("/var/lib/siaga-central")
 USER_DATA = Path("siaga-data")
+KEY_BYTES_AT_LEAST = 16  # as many as the seal that is made with it
 
 
 class ConfigError(Exception):
@@ -34,6 +35,10 @@ class Settings:
     broker: str | None = None
     hosts: tuple[str, ...] = ()
     """Further names by which browsers may ask for the pages."""
+    stamp: Endpoint | None = None
+    """Where the stations' test packets are answered; None: nowhere."""
+    stamp_key: bytes | None = field(default=None, repr=False)
+    """With it only packets that were made with it are answered."""
 
     @property
     def outside_broker(self) -> Endpoint | None:
@@ -119,4 +124,27 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-READERS = {"http": endpoint, "mqtt": endpoint, "data": _folder, "broker": _broker, "hosts": _names}
+def _key(value: Any) -> bytes:
+    """Of the file with that path."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected the path of a file that holds the key")
+    try:
+        key = bytes.fromhex(Path(value).read_text(encoding="ascii"))
+    except OSError as why:
+        raise ValueError(f"cannot be read: {why.strerror}") from None
+    except ValueError:
+        raise ValueError("does not hold hexadecimal digits alone, as `openssl rand -hex 32` prints them") from None
+    if len(key) < KEY_BYTES_AT_LEAST:
+        raise ValueError(f"holds {len(key)} bytes; a key has at least {KEY_BYTES_AT_LEAST}")
+    return key
+
+
+READERS = {
+    "http": endpoint,
+    "mqtt": endpoint,
+    "data": _folder,
+    "broker": _broker,
+    "hosts": _names,
+    "stamp": endpoint,
+    "stamp_key": _key,
+}

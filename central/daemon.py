@@ -8,12 +8,13 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from central.config import Endpoint, Settings
-from central.edge import systemd
+from central.edge import reflector, systemd
 from central.edge.broker import Broker, BrokerError, find_program, listener, reachable
 from central.edge.web import settings as web_settings
 
@@ -57,7 +58,7 @@ def run(settings: Settings) -> None:
     lock = _own(settings.data)
     started: list[Part] = []
     try:
-        for part in _parts(settings, _page_listener(settings.http)):
+        for part in [*_parts(settings, _bound("http", settings.http, listener)), *_reflectors(settings)]:
             part.start()
             started.append(part)
             part.wait_until_ready()
@@ -91,14 +92,14 @@ def _own(data: Path) -> int:
             time.sleep(0.05)
 
 
-def _page_listener(http: Endpoint) -> socket.socket:
+def _bound(key: str, to: Endpoint, listen: Callable[[str, int], socket.socket]) -> socket.socket:
     deadline_s = time.monotonic() + DEATH_PATIENCE_S
     while True:
         try:
-            return listener(http.host, http.port)
+            return listen(to.host, to.port)
         except OSError as why:
             if time.monotonic() > deadline_s:
-                raise CannotStart(f"http {http} cannot be used: {why.strerror or why}") from None
+                raise CannotStart(f"{key} {to} cannot be used: {why.strerror or why}") from None
             time.sleep(0.05)
 
 
@@ -123,6 +124,14 @@ def _parts(settings: Settings, page_listener: socket.socket) -> list[Part]:
     return [broker, Collector(reachable(settings.mqtt.host), settings.mqtt.port, first_wait_s), web]
 
 
+def _reflectors(settings: Settings) -> list[Part]:
+    if settings.stamp is None:
+        return []
+    key = settings.stamp_key
+    bound = _bound("stamp", settings.stamp, reflector.listener)
+    return [reflector.Reflector(bound, (lambda _ssid: key) if key else None)]
+
+
 def hosts(settings: Settings) -> list[str]:
     """The names by which browsers may ask for the pages; a foreign name would be a trick (DNS rebinding)."""
     own = [settings.http.host, f"[{settings.http.host}]", socket.gethostname(), "localhost", "127.0.0.1", "[::1]"]
@@ -133,6 +142,8 @@ def _announce(settings: Settings) -> None:
     broker = f"mqtt://{settings.outside_broker or settings.mqtt}"
     print(f"page    http://{settings.http}/")
     print(f"broker  {broker}{' (not ours)' if settings.outside_broker else ''}")
+    if settings.stamp:
+        print(f"stamp   {settings.stamp}{'' if settings.stamp_key else ' (anybody)'}")
     print(f"data    {settings.data.resolve()}", flush=True)
     if not is_loopback(settings.http.host):
         log.warning("the pages need no log in yet, and %s can be reached from other machines", settings.http)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from central.config import ConfigError, Endpoint, load
+from central.config import READERS, ConfigError, Endpoint, load
 
 
 def written(folder: Path, text: str) -> Path:
@@ -34,6 +34,26 @@ def test_a_broker_elsewhere_is_an_address_and_one_here_is_a_path(tmp_path: Path)
     assert load(written(tmp_path, "broker: /usr/sbin/nats-server"), {}).outside_broker is None
 
 
+def test_test_packets_are_answered_only_where_somebody_says_so(tmp_path: Path) -> None:
+    assert (load(None, {}).stamp, load(None, {}).stamp_key) == (None, None)
+    key = tmp_path / "key"
+    key.write_text("00112233445566778899aabbccddeeff\n")
+    settings = load(written(tmp_path, f'stamp: "[::]:862"\nstamp_key: {key}\n'), {})
+    assert (settings.stamp, settings.stamp_key) == (Endpoint("::", 862), bytes(range(0, 256, 17)))
+    assert "aabb" not in repr(settings)
+    assert r"\xaa\xbb" not in repr(settings)
+
+
+@pytest.mark.parametrize(("held", "why"), [("00" * 15, "holds 15 bytes"), ("secret", "hexadecimal"), (None, "cannot")])
+def test_what_is_no_key_is_refused_and_not_told(tmp_path: Path, held: str | None, why: str) -> None:
+    key = tmp_path / "key"
+    if held is not None:
+        key.write_text(held)
+    with pytest.raises(ConfigError, match=why) as refused:
+        load(written(tmp_path, f"stamp_key: {key}\n"), {})
+    assert held is None or held not in str(refused.value)
+
+
 def test_every_mistake_is_told_with_key_value_and_reason(tmp_path: Path) -> None:
     file = written(tmp_path, "http: 8080\nmqtt: ::1:1883\ncolour: red\nbroker: amqp://x\nhosts: one\n7: 8\n")
     with pytest.raises(ConfigError) as refused:
@@ -41,7 +61,7 @@ def test_every_mistake_is_told_with_key_value_and_reason(tmp_path: Path) -> None
     lines = str(refused.value).splitlines()
     assert lines[0] == "http = 8080: expected HOST:PORT, as in 127.0.0.1:8080"
     assert lines[1] == "mqtt = '::1:1883': an IPv6 address stands in brackets, as in [::1]:8080"
-    assert lines[2] == "colour = 'red': there is no such key; known are http, mqtt, data, broker, hosts"
+    assert lines[2] == "colour = 'red': there is no such key; known are " + ", ".join(READERS)
     assert lines[3] == "broker = 'amqp://x': only mqtt:// is spoken"
     assert [line.split(" = ")[0] for line in lines[4:]] == ["hosts", "7", "--data"]
 
