@@ -125,3 +125,11 @@ def test_a_day_of_bad_weather_leaves_no_more_in_memory_than_an_hour() -> None:
 
     after_an_hour = hour()
     assert max(hour() for _ in range(23)) < 1.5 * after_an_hour
+
+
+def test_how_late_the_agent_itself_was_stands_in_the_summary_of_that_span_alone() -> None:
+    driven = settled()
+    driven.handle(Tick(late_s=0.25))
+    driven.handle(Tick(late_s=0.1))
+    driven.run(2 * SUMMARY_EVERY_S)
+    assert [summary.own_delay_ms for summary in driven.summaries[-2:]] == [250.0, 0.0]
