@@ -163,7 +163,6 @@ class Prober:
                 rtt_s = stamped_s
         self._emit(EchoReturned(line.uplink, flight.round, flight.target, rtt_s))
 
-
     def _note_refusal(self, line: _Line, echo: bytes, ancillary: list[tuple[int, int, bytes]]) -> None:
         """A router on the way sent our echo back with an error (IP_RECVERR)."""
         reason = _refusal(line.family, ancillary)
