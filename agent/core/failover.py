@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agent.core import roles
 from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, choose
 from agent.core.events import (
     DateKnown,
@@ -37,7 +38,6 @@ from agent.core.plan import Plan
 from agent.core.report import SUMMARY_EVERY_S
 from agent.core.routes import FlowsOf, Link, Wish, wish, with_configured_gateway
 from agent.core.station import Family, Station
-from agent.core.watch import Role
 from wire.messages import Active, Evidence, Fact, Health, Summary, UplinkState
 
 REPEAT_S = 60  # the same trouble with the routes is told once in this time
@@ -173,52 +173,19 @@ class Failover:
         """A doubt of the uplink that carries traffic wakes the next one at the same moment."""
         if not self._seen:
             return
-        self._wake(now)
+        roles.assign(self._lines, self._active, self._may_come_home(now), now)
         for name, line in self._lines.items():
             if (ask := line.watch.ask(now)) is not None:
                 yield SendEchoes(name, ask.seq, (ask.target,))
 
-    def _wake(self, now: float) -> None:
-        """So many standbys are woken that none better than who answers is asleep; and who is to be come home to."""
-        carrying = set(self._active.values())
-        wanted = any(
-            line.watch.health is Health.DEAD or line.watch.doubtful(now)
-            for name, line in self._lines.items()
-            if name in carrying
-        )
-        sought = self._sought()
-        in_need = any(self._lines[name].watch.health is not Health.UP for name in carrying if name is not None)
-        before = True  # as long as no uplink that carries traffic has come: these are preferred to it
-        for name, line in self._lines.items():
-            watch = line.watch
-            if name in carrying:
-                watch.wake(Role.CARRYING, now)
-                before = False
-            elif any(watch.health_of(family) is not Health.DEAD for family in sought):
-                watch.wake(Role.WOKEN, now)
-            elif wanted and watch.health is not Health.DEAD:
-                watch.wake(Role.WOKEN, now)
-                wanted = watch.silent(now) or watch.health is not Health.UP or now < line.home_at
-            elif before and not in_need and self._may_come_home(line, now):
-                watch.wake(Role.WOKEN, now)
-            else:
-                watch.wake(Role.STANDBY, now)
-
-    def _sought(self) -> frozenset[Family]:
-        """Families that the uplink which carries them answers no more, though it answers the other one."""
+    def _may_come_home(self, now: float) -> frozenset[str]:
+        """To which uplinks traffic would come by itself, were it not there."""
+        if not COMES_HOME[self._phase] or self._override is not None:
+            return frozenset()
         return frozenset(
-            family
-            for family, name in self._active.items()
-            if name is not None and family in self._lines[name].watch.judge.silent_families
-        )
-
-    def _may_come_home(self, line: Line, now: float) -> bool:
-        return (
-            line.watch.health is Health.UP
-            and now >= line.home_at
-            and COMES_HOME[self._phase]
-            and self._override is None
-            and any(line.link.has(family) for family in Family)
+            name
+            for name, line in self._lines.items()
+            if line.watch.health is Health.UP and now >= line.home_at and line.link.gateways
         )
 
     # judge
@@ -274,7 +241,7 @@ class Failover:
             self._lines[uplink].left_at[family] = None
 
     def _choose(self, family: Family, now: float) -> Choice:
-        sought = self._sought()
+        sought = roles.sought(self._lines, self._active)
         candidates = tuple(
             Candidate(
                 name,
