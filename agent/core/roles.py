@@ -8,7 +8,9 @@ from agent.core.watch import Role
 from wire.messages import Health
 
 
-def assign(lines: Mapping[str, Line], active: Mapping[Family, str | None], comes_home: frozenset[str], now: float) -> None:
+def assign(
+    lines: Mapping[str, Line], active: Mapping[Family, str | None], comes_home: frozenset[str], now: float
+) -> None:
     """Each line in order of preference gets its role. `comes_home` are those to which the traffic may come home now."""
     carrying = set(active.values())
     wanted = any(
