@@ -46,6 +46,14 @@ def test_traffic_of_a_family_leaves_an_uplink_that_carries_only_the_other(
     assert driven.codes.count("FAMILY_ANSWERS") == 1
 
 
+def test_the_standby_is_asked_in_that_family_at_the_same_moment() -> None:
+    driven = both()
+    driven.dead_ways = {("fibre", target) for target in TARGETS6}
+    driven.run(FOUND_S)
+    at = {fact.code: moment for moment, fact in driven.facts}
+    assert at["TRAFFIC_MOVED"] - at["FAMILY_SILENT"] < 2  # four targets in turn, five echoes a second
+
+
 def test_only_the_flows_of_that_family_leave() -> None:
     driven = both()
     driven.dead_ways = {("fibre", target) for target in TARGETS6}
