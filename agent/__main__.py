@@ -161,7 +161,9 @@ def _table(status: dict[str, Any]) -> str:
             f"{uplink['name']:<12} {uplink['interface']:<12} {uplink['health']:<8} {uplink['since_s']:>6.0f} s"
             f" {rtt:>8} {loss:>6}  {carries}".rstrip()
         )
-    lines += [f"plan of {uplink['name']}: {_plan(uplink['plan'])}" for uplink in status["uplinks"] if uplink["plan"]]
+    lines += [
+        f"plan of {uplink['name']}: {_plan(uplink['plan'])}" for uplink in status["uplinks"] if uplink.get("plan")
+    ]
     connected = "connected" if centre["connected"] else "not connected"
     return "\n".join([*lines, f"centre: {connected}, {centre['unsent']} records not yet stored there"])
 

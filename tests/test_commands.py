@@ -142,6 +142,23 @@ def test_what_the_agent_refuses_is_one_sentence_and_code_two(config: Path) -> No
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "siaga-agent: not now\n")
 
 
+def test_the_status_shows_what_is_used_of_a_plan(config: Path) -> None:
+    uplink = {"interface": "wan0", "health": "up", "since_s": 5.0, "rtt_ms": 8.0, "loss": 0.0, "carries_traffic": True}
+    plan = {"policy": "low", "used_mb": 2412.3, "plan_mb": 3000.0, "reserve_mb": 300.0}
+    status = {
+        "station": "6408042001143",
+        "phase": "normal",
+        "active": {"ipv4": "lte", "ipv6": None},
+        "uplinks": [uplink | {"name": "fibre", "plan": None}, uplink | {"name": "lte", "plan": plan}],
+        "centre": {"connected": True, "unsent": 0},
+    }
+    with an_agent_that_answers(status, config.parent / "state"):
+        lines = siaga("status", "--config", config).stdout.splitlines()
+    assert [line for line in lines if "plan" in line] == [
+        "plan of lte: 2412 of 3000 MB used (80%), 300 MB in reserve; low: what is not essential is slowed down"
+    ]
+
+
 @contextmanager
 def an_agent_that_answers(answer: dict[str, Any], state_dir: Path) -> Iterator[list[dict[str, Any]]]:
     """Its socket, served in a thread as the agent does; gives what was asked."""
@@ -202,6 +219,17 @@ def test_a_second_agent_is_refused(config: Path) -> None:
         os.close(held)
     assert done.returncode == 2
     assert done.stderr == f"siaga-agent: another agent is running with state_dir {config.parent}/state\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to come so far")
+def test_without_nft_a_station_that_is_to_be_limited_is_refused(config: Path) -> None:
+    config.write_text(config.read_text().replace("kind: lte", "kind: lte, up_kbps: 1000"))
+    done = siaga("run", "--config", config, before=("/usr/bin/env", "PATH=/nowhere"))
+    assert done.returncode == 2
+    assert done.stderr == (
+        "siaga-agent: metered, up_kbps: traffic is limited by the command nft, which is not installed; "
+        "apt-get install nftables\n"
+    )
 
 
 def test_a_state_directory_with_too_long_a_name_is_refused_before_anything_is_done(config: Path) -> None:

@@ -90,9 +90,7 @@ def test_the_whole_example_is_read() -> None:
                 gateway="auto",
                 guarantee=Guarantee(down_mbps=50, up_mbps=10, rtt_ms=30, loss=0.01, availability=0.995),
             ),
-            Uplink(
-                "lte", "wwan0", Kind.LTE, metered=Metered(20000, 500, 21), up_kbps=1000, prefix6="2001:db8:a::/56"
-            ),
+            Uplink("lte", "wwan0", Kind.LTE, metered=Metered(20000, 500, 21), up_kbps=1000, prefix6="2001:db8:a::/56"),
             Uplink("vsat-1", "eth2.100", Kind.GEO, gateway="203.0.113.1"),
         ),
         targets=("1.1.1.1", "9.9.9.9", "2606:4700:4700::1111"),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from agent.core.decide import Phase
-from agent.core.events import Noticed, OverrideAsked, OverrideEnded, PhaseSet, Remember, Stopping, Tick
+from agent.core.events import DateKnown, Noticed, OverrideAsked, OverrideEnded, PhaseSet, Remember, Stopping, Tick
 from agent.core.memory import Memory
 from agent.core.station import Centre, Kind, Station, Uplink
 from agent.daemon import WAITING_AT_MOST, Daemon, _line, _sentence
@@ -181,5 +182,22 @@ def test_a_stop_is_heard_once(tmp_path: Path) -> None:
         daemon._stop()
         daemon._stop()
         assert list(daemon._waiting) == [Stopping()]
+
+    with_daemon(tmp_path, test)
+
+
+def test_the_date_reaches_the_core_when_the_clock_is_set(tmp_path: Path) -> None:
+    async def test(daemon: Daemon) -> None:
+        daemon._courier._thread = threading.current_thread()  # as if it had been started
+        daemon._calendar.new_date = lambda: (2027, 2, 14)  # type: ignore[method-assign]
+        daemon._check_health()
+        assert await daemon._next() == DateKnown(2027, 2, 14)
+
+    with_daemon(tmp_path, test)
+
+
+def test_the_status_tells_the_plan_of_who_is_metered(tmp_path: Path) -> None:
+    async def test(daemon: Daemon) -> None:
+        assert [uplink["plan"] for uplink in daemon._answer({"do": "status"})["uplinks"]] == [None, None]
 
     with_daemon(tmp_path, test)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
-from agent.core.lanes import ESSENTIAL, FIRST, REST, Lanes
+from agent.core.lanes import ESSENTIAL, FIRST, PACKET_BYTES, REST, Lanes
 from agent.core.station import Essential, Station
 
 BROKER_PORT = 1883
@@ -102,7 +102,9 @@ def _family(network: str) -> str:
 
 
 def _over(kbps: int) -> str:
-    return f"limit rate over {kbps * 125} bytes/second burst {PIECE_BYTES} bytes"
+    """The bucket holds what the rate gives in a second, and the burst."""
+    rate_bps = kbps * 125
+    return f"limit rate over {rate_bps} bytes/second burst {max(PIECE_BYTES - rate_bps, PACKET_BYTES)} bytes"
 
 
 def _block(name: str, rules: Iterator[str] | list[str], hook: str = "") -> Iterator[str]:

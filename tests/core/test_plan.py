@@ -263,7 +263,7 @@ def test_where_the_kernel_cannot_queue_the_rest_is_held_to_half_and_it_is_told_o
     for _ in range(3):
         driven.handle(Queued("wan0", "tc: Specified qdisc kind is unknown."))
     assert driven.codes == ["QUEUE_REFUSED"]
-    assert 'oifname "wan0" limit rate over 62500 bytes/second burst 65536 bytes drop' in driven.wish.nft
+    assert 'oifname "wan0" limit rate over 62500 bytes/second burst 3036 bytes drop' in driven.wish.nft
     assert {shape.interface for shape in driven.wish.shapes} == {"wan0", "wan1"}  # it may be able to later
     driven.handle(Queued("wan0", None))
     assert driven.codes == ["QUEUE_REFUSED", "QUEUE_SET"]
