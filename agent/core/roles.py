@@ -17,15 +17,12 @@ def assign(
         line.watch.health is Health.DEAD or line.watch.doubtful(now) for name, line in lines.items() if name in carrying
     )
     in_need = any(lines[name].watch.health is not Health.UP for name in carrying if name is not None)
-    families = sought(lines, active)
     before = True  # as long as no uplink that carries traffic has come: these are preferred to it
     for name, line in lines.items():
         watch = line.watch
         if name in carrying:
             watch.wake(Role.CARRYING, now)
             before = False
-        elif any(watch.health_of(family) is not Health.DEAD for family in families):
-            watch.wake(Role.WOKEN, now)
         elif wanted and watch.health is not Health.DEAD:
             watch.wake(Role.WOKEN, now)
             wanted = watch.silent(now) or watch.health is not Health.UP or now < line.home_at
