@@ -1,4 +1,4 @@
-"""The server that a LAN client talks to: echoes UDP, and sends a download that never ends."""
+"""The server that a LAN client talks to: echoes UDP and TCP, and sends a download that never ends."""
 
 from __future__ import annotations
 
@@ -21,8 +21,17 @@ class _Echo(asyncio.DatagramProtocol):
 async def serve(address: str) -> None:
     loop = asyncio.get_running_loop()
     await loop.create_datagram_endpoint(_Echo, local_addr=(address, ECHO_PORT))
-    server = await asyncio.start_server(_download, address, DOWNLOAD_PORT)
-    await server.serve_forever()
+    echo = await asyncio.start_server(_echo, address, ECHO_PORT)
+    download = await asyncio.start_server(_download, address, DOWNLOAD_PORT)
+    await asyncio.gather(echo.serve_forever(), download.serve_forever())
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError, TimeoutError, OSError):
+        while data := await reader.read(4096):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 async def _download(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -68,6 +68,10 @@ class Programs:
         self._agent.kill()
         self._agent.wait()
 
+    def move(self, uplink: str) -> None:
+        """The operator's choice, until another."""
+        self._station.run("tps", [_command("siaga-agent"), "move", uplink, "--config", str(self._config)])
+
     def start_centre(self) -> None:
         if self._centre is not None:
             netns.stop(self._centre)
