@@ -13,6 +13,8 @@ class Flows(Enum):
     """Old flows go on here; new ones follow the choice."""
     LEAVE = auto()
     """Nothing may hold on to this uplink: neither a flow nor a socket with its address."""
+    DISMISS = auto()
+    """The same, and it works: whoever still speaks TCP to its address is refused by it, or he would go on for long."""
     NONE = auto()
     """There are none of old, and who binds to its address may use it."""
 
@@ -29,7 +31,7 @@ def flows(health: Health, metered: bool, left_s: float | None, chosen: Health) -
         return Flows.LEAVE
     if not metered or left_s < METERED_STAY_S:
         return Flows.STAY
-    return Flows.LEAVE if left_s < METERED_STAY_S + METERED_LEAVE_S else Flows.NONE
+    return Flows.DISMISS if left_s < METERED_STAY_S + METERED_LEAVE_S else Flows.NONE
 
 
 def changes_at(metered: bool, left_at: float | None, now: float) -> float | None:

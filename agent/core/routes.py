@@ -3,6 +3,7 @@
     10000   lookup main suppress_prefixlength 0    connected and specific routes come first
     1005i   to <resolver of uplink i> lookup 100i  its own provider's DNS answers by it only
     1010i   from <address of uplink i> lookup 100i sockets bound to an address; strict rp_filter
+      …     the same, ipproto tcp                  while it is cleared: refusals of what still comes to it
     1020i   oif <device of uplink i> lookup 100i   sockets bound to a device: our echoes
     1030i   fwmark <mark of uplink i> lookup 100i  flows that were there before the traffic moved
     32765   lookup 1000                            only the chosen default, behind the rules of VPNs
@@ -70,6 +71,7 @@ class Rule:
     mark: int | None = None
     """Under the mask MARKS."""
     suppress_prefixlength: int | None = None
+    only_tcp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def wish(
         for n, (uplink, link) in enumerate(zip(station.uplinks, links, strict=True)):
             rules += _rules(family, n, uplink, link, flows[n])
             routes += _defaults(link, family, FIRST_UPLINK_TABLE + n)
-            if flows[n] is Flows.LEAVE:
+            if flows[n] in (Flows.LEAVE, Flows.DISMISS):
                 leaving.append(Leaving(family, link.interface, mark(n), link.addresses_of(family)))
         rules.append(Rule(family, BY_CHOICE, ACTIVE_TABLE))
         chosen = active.ipv4 if family is Family.IPV4 else active.ipv6
@@ -171,7 +173,9 @@ def _rules(family: Family, n: int, uplink: Uplink, link: Link, flows: Flows) -> 
     table = FIRST_UPLINK_TABLE + n
     rules = [Rule(family, OUT_DEVICE + n, table, device=link.interface)]
     if flows is not Flows.LEAVE:
-        rules += [Rule(family, FROM_ADDRESS + n, table, source=address) for address in link.addresses_of(family)]
+        tcp = flows is Flows.DISMISS  # the kernel's own refusals
+        rules += [Rule(family, FROM_ADDRESS + n, table, address, only_tcp=tcp) for address in link.addresses_of(family)]
+    if flows in (Flows.STAY, Flows.NONE):
         resolvers = [resolver for resolver in uplink.resolvers if family_of(resolver) is family]
         rules += [Rule(family, TO_RESOLVER + n, table, destination=resolver) for resolver in resolvers]
     if flows is Flows.STAY:
@@ -203,4 +207,5 @@ def _selector(rule: Rule) -> str:
     selector = f"from {rule.source or 'all'}"
     selector += f" to {rule.destination}" if rule.destination else ""
     selector += f" fwmark {rule.mark:#x}/{MARKS:#x}" if rule.mark is not None else ""
+    selector += " ipproto tcp" if rule.only_tcp else ""
     return selector + (f" oif {rule.device}" if rule.device else "")

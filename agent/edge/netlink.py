@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import socket
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,6 +264,8 @@ def _rule_message(rule: Rule) -> dict[str, Any]:
         message["oifname"] = rule.device
     if rule.mark is not None:
         message |= {"fwmark": rule.mark, "fwmask": MARKS}
+    if rule.only_tcp:
+        message["ip_proto"] = socket.IPPROTO_TCP
     if rule.suppress_prefixlength is not None:
         message["suppress_prefixlen"] = rule.suppress_prefixlength
     return message
@@ -279,6 +282,7 @@ def _rule(family: Family, message: Any) -> Rule:
         mark=message.get("fwmark"),
         device=message.get("oifname"),
         suppress_prefixlength=None if suppress in (None, UNSET) else suppress,
+        only_tcp=message.get("ip_proto") == socket.IPPROTO_TCP,
     )
 
 

@@ -39,7 +39,7 @@ def test_on_a_good_free_uplink_flows_stay_until_they_end(health: Health, left_s:
 
 
 def test_a_metered_uplink_is_given_a_moment_then_cleared_then_free_for_who_asks_for_it() -> None:
-    after = {0.0: Flows.STAY, METERED_STAY_S: Flows.LEAVE, METERED_STAY_S + METERED_LEAVE_S: Flows.NONE}
+    after = {0.0: Flows.STAY, METERED_STAY_S: Flows.DISMISS, METERED_STAY_S + METERED_LEAVE_S: Flows.NONE}
     assert {left_s: flows(Health.UP, True, left_s, Health.UP) for left_s in after} == after
     assert METERED_STAY_S < 10
 

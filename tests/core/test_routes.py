@@ -19,6 +19,7 @@ from agent.core.routes import (
     TO_RESOLVER,
     Leaving,
     Link,
+    Rule,
     text,
     wish,
     with_configured_gateway,
@@ -146,6 +147,18 @@ def test_nothing_asks_for_an_uplink_that_is_left_but_who_is_bound_to_its_device(
         Leaving(V4, "wwan0", mark(1), ("100.64.0.7",)),
         Leaving(V6, "wwan0", mark(1), ("2001:db8:2::7",)),
     )
+
+
+def test_on_an_uplink_that_works_the_kernel_may_still_refuse_tcp_to_an_address_that_was_left() -> None:
+    dismiss = dict.fromkeys(Family, (Flows.STAY, Flows.DISMISS, Flows.STAY))
+    wanted = wish(STATION, LINKS, Active("fibre"), dismiss)
+    asking = {rule for rule in wanted.rules if rule.table == FIRST_UPLINK_TABLE + 1 and rule.family is V4}
+    assert asking == {
+        Rule(V4, OUT_DEVICE + 1, FIRST_UPLINK_TABLE + 1, device="wwan0"),
+        Rule(V4, FROM_ADDRESS + 1, FIRST_UPLINK_TABLE + 1, source="100.64.0.7", only_tcp=True),
+    }
+    assert [each.interface for each in wanted.leaving] == ["wwan0", "wwan0"]
+    assert "from 100.64.0.7 ipproto tcp lookup 1002" in text(wanted)
 
 
 def test_a_renamed_interface_is_known_by_its_new_name_everywhere() -> None:

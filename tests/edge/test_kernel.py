@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from agent.core.events import Event, KernelSeen, RoutesRefused, RoutesRepaired
+from agent.core.flows import Flows
 from agent.core.routes import BY_CHOICE, Link, Wish, text, wish
 from agent.core.station import Centre, Family, Kind, Lan, Nat, Station, Uplink
 from agent.edge import nft
@@ -79,6 +80,7 @@ def wishes(station: Station) -> list[Wish]:
             Link("wan1", True, addresses["wan1"], second, 3),
         )
         made.append(wish(station, links, Active(active, active)))
+    made += [wish(station, links, Active("u0", "u0"), dict.fromkeys(Family, (Flows.STAY, each))) for each in Flows]
     return made
 
 
