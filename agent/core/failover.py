@@ -332,7 +332,7 @@ class Failover:
 
     def _see(self, picture: KernelSeen, now: float) -> Iterator[Fact]:
         for line, seen in zip(self._lines.values(), picture.links, strict=True):
-            known = line.link
+            known = line.interface.remembered
             line.interface.see(with_configured_gateway(seen, line.uplink), now)
             if self._seen:
                 yield from changes(line.uplink.name, known, line.link)

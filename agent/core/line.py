@@ -91,8 +91,8 @@ class Line:
 
 
 def changes(uplink: str, before: Link, after: Link) -> Iterator[Fact]:
-    """What an interface changed that is still there; an address or a gateway that comes or goes is no change."""
-    if before.interface != after.interface:
+    """What an interface changed since it had an address and a gateway; that one comes or goes is no change."""
+    if before.interface != after.interface and before.index == after.index:
         yield Fact("INTERFACE_RENAMED", uplink, before.interface, after.interface)
     for family in Family:
         old, new = before.gateway_of(family), after.gateway_of(family)

@@ -14,11 +14,13 @@ GRACE_S = 0.5  # a network manager needs milliseconds from the deletion to the a
 @dataclass(slots=True)
 class LinkWatch:
     believed: Link
+    _had: Link | None = None
     _seen: Link | None = None
     """The newest picture, while it lacks a gateway that is still believed in."""
     _until: float | None = None
 
     def see(self, link: Link, now: float) -> None:
+        self._had = _filled(self.believed, self.remembered)
         missing = self._missing(link)
         if not missing:
             self.believed, self._seen, self._until = link, None, None
@@ -27,6 +29,11 @@ class LinkWatch:
             self._until = now + GRACE_S
         gateways = sorted((*link.gateways, *missing), key=lambda each: list(Family).index(each[0]))
         self.believed, self._seen = replace(link, gateways=tuple(gateways)), link
+
+    @property
+    def remembered(self) -> Link:
+        """What is believed now, and of each family that has nothing now, what it had last."""
+        return _filled(self.believed, self._had or self.believed)
 
     def expire(self, now: float) -> None:
         if self._seen is not None and self._until is not None and now >= self._until:
@@ -41,3 +48,10 @@ class LinkWatch:
             return []
         gone = [each for each in self.believed.gateways if not link.has(each[0])]
         return [(family, gateway) for family, gateway in gone if link.addresses_of(family)]
+
+
+def _filled(link: Link, before: Link) -> Link:
+    """A new address or gateway may take the old one's place at once, or a moment after it."""
+    addresses = [each for each in before.addresses if not link.addresses_of(each[0])]
+    gateways = [each for each in before.gateways if not link.has(each[0])]
+    return replace(link, addresses=(*link.addresses, *addresses), gateways=(*link.gateways, *gateways))

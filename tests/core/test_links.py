@@ -39,6 +39,19 @@ def test_without_carrier_or_address_there_is_nothing_to_wait_for() -> None:
         assert watched.believed == gone
 
 
+def test_what_an_interface_had_last_is_remembered_until_it_has_another() -> None:
+    watched = watch()
+    watched.see(Link("wan0", True, (), (), 3), 10)
+    watched.see(Link("wan0", True, ((Family.IPV6, "2001:db8::2"),), (), 3), 11)
+    assert watched.remembered.addresses_of(Family.IPV4) == ("198.18.0.2",)
+    assert watched.remembered.addresses_of(Family.IPV6) == ("2001:db8::2",)
+    assert watched.remembered.gateways == WITH.gateways
+    other = Link("wan0", True, ((Family.IPV4, "198.18.0.9"),), ((Family.IPV4, "198.18.0.254"),), 4)
+    watched.see(other, 12)
+    assert watched.remembered.addresses_of(Family.IPV4) == ("198.18.0.9",)
+    assert watched.remembered.gateways == other.gateways
+
+
 def test_the_other_family_is_followed_at_once() -> None:
     watched = watch()
     both = (*WITH.addresses, (Family.IPV6, "2001:db8::2"))
