@@ -127,6 +127,10 @@ class Kernel:
         if before is not None and (before.links, before.strangers) == (picture.links, picture.strangers):
             return  # only the active table differs, and that is ours
         self._emit(picture)
+        for was, link in zip(before.links, picture.links, strict=True) if before is not None else ():
+            if was.index == link.index and was.interface != link.interface:
+                with contextlib.suppress(OSError):  # of the card; then nobody can put them back
+                    self._sysctls.rename(was.interface, link.interface)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_S):
                 await self._wished.wait()

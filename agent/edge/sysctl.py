@@ -39,6 +39,13 @@ class Sysctls:
             for family in ("ipv4", "ipv6"):
                 self._set(f"{family}/conf/{uplink}/ignore_routes_with_linkdown", "1")
 
+    def rename(self, was: str, name: str) -> None:
+        """An interface keeps its switches; what they were before is remembered under its new name."""
+        before = self._before()
+        after = {key.replace(f"/conf/{was}/", f"/conf/{name}/"): value for key, value in before.items()}
+        if after != before:
+            self._write(after)
+
     def restore(self) -> None:
         """What was remembered last goes first; an interface that is gone has nothing to be put back."""
         for key, value in reversed(self._before().items()):
@@ -65,9 +72,12 @@ class Sysctls:
         before = self._before()
         found = {key: value for key in keys if key not in before and (value := self._read(key)) is not None}
         if found:
-            beside = self._file.with_suffix(".new")
-            beside.write_text(json.dumps(before | found))
-            beside.replace(self._file)  # whole or not at all, should the power fail
+            self._write(before | found)
+
+    def _write(self, before: dict[str, str]) -> None:
+        beside = self._file.with_suffix(".new")
+        beside.write_text(json.dumps(before))
+        beside.replace(self._file)  # whole or not at all, should the power fail
 
     def _before(self) -> dict[str, str]:
         try:
