@@ -39,6 +39,7 @@ GLOBAL_SCOPE = 0
 UNICAST = 1
 PLAIN_METRIC = {Family.IPV4: 0, Family.IPV6: 1024}
 ANY = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}
+ONLINK = 0x4  # RTNH_F_ONLINK: some providers' gateways are in nobody's network
 UNSET = 0xFFFFFFFF  # what pyroute2 reads when a rule has no suppress_prefixlength
 GONE = (errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -243,7 +244,7 @@ class Netlink:
             "proto": PROTOCOL,
         }
         if route.gateway:
-            message["gateway"] = route.gateway
+            message |= {"gateway": route.gateway, "flags": ONLINK}
         else:
             message["scope"] = "link" if route.family is Family.IPV4 else "universe"
         return message
