@@ -33,6 +33,7 @@ GATHER_S = 0.02  # one change comes as several messages; the first is acted upon
 TOLD = 5  # changes by name in one fact
 ANSWER_S = 0.05  # how long the core may take to wish anew for a new picture, before the old wish is applied to it
 LOOK_WHETHER_S = 1.0  # after a move; a manager that changes several things is done by then
+REFUSED_S = 1.0  # a cable that is pulled, an address that is replaced: the kernel has settled by then, and so have we
 CARRIER_EVERY_S = 0.2  # an uplink without a signal is left sooner than any silence could tell
 
 
@@ -48,6 +49,7 @@ class Kernel:
         self._kept: tuple[Wish, KernelSeen] | None = None
         self._sends_by: frozenset[Route] = frozenset()
         self._look_at: float | None = None
+        self._refused_since: float | None = None
         self._picture: KernelSeen | None = None
         self._wished = asyncio.Event()
         self._stirred = asyncio.Event()
@@ -86,12 +88,23 @@ class Kernel:
             await self._keep(netlink)
             self._look_whether()
         except (OSError, NetlinkError) as why:
-            self._emit(RoutesRefused(str(why)))
+            self._complain([str(why)])
+
+    def _complain(self, refused: list[str]) -> None:
+        """In the midst of a change the kernel refuses what it grants a moment later; told is what lasts."""
+        now = time.monotonic()
+        if not refused:
+            self._refused_since = None
+        elif self._refused_since is None:
+            self._refused_since = now
+        elif now >= self._refused_since + REFUSED_S:
+            self._emit(RoutesRefused(_few(refused)))
 
     async def _rest(self) -> None:
         """Until something stirs, or it is time to look at what makes no sound."""
         look_after_s = None if self._look_at is None else max(0.0, self._look_at - time.monotonic())
-        waits = [wait for wait in (self._departures.sweep_after_s(), look_after_s) if wait is not None]
+        again_after_s = None if self._refused_since is None else REFUSED_S
+        waits = [wait for wait in (self._departures.sweep_after_s(), look_after_s, again_after_s) if wait is not None]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min([LOOK_AGAIN_S, *waits])):
                 await self._stirred.wait()
@@ -139,9 +152,9 @@ class Kernel:
         wish, wished_at = self._wish, self._wished_at
         if wish is None or self._picture is None:
             return
-        self._sysctls.accept_answers(wish.uplinks)
+        unset = _refusal(lambda: self._sysctls.accept_answers(wish.uplinks))
         changed, refused = await netlink.make(wish)
-        self._sysctls.forward(wish.forward, wish.uplinks)
+        unset += _refusal(lambda: self._sysctls.forward(wish.forward, wish.uplinks))
         await self._nft.want(wish.nft)
         departed = await self._departures.want(wish.leaving)
         if self._kept is not None and set(wish.leaving) - set(self._kept[0].leaving):
@@ -150,8 +163,7 @@ class Kernel:
         repaired = self._repaired(changed, wish)
         if repaired:
             self._emit(RoutesRepaired(_few(repaired)))
-        if refused and self._all_have_carrier():
-            self._emit(RoutesRefused(_few(refused)))
+        self._complain(unset + (refused if self._all_have_carrier() else []))
         self._kept = None if refused else (wish, self._picture)
         self._tell(departed, wish, wished_at)
 
@@ -196,6 +208,15 @@ class Kernel:
 
     def _all_have_carrier(self) -> bool:
         return self._picture is not None and all(link.carrier for link in self._picture.links)
+
+
+def _refusal(switch: Callable[[], None]) -> list[str]:
+    """Why it did not work: a card that is full, or a system that is read only, is no reason to leave the routes."""
+    try:
+        switch()
+    except OSError as why:
+        return [str(why)]
+    return []
 
 
 def _name(index: int) -> str:

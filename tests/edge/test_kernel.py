@@ -3,6 +3,7 @@
 import asyncio
 import random
 import subprocess
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from itertools import product
@@ -16,8 +17,8 @@ from agent.core.flows import Flows
 from agent.core.routes import BY_CHOICE, Link, Wish, text, wish
 from agent.core.station import Centre, Family, Kind, Lan, Nat, Station, Uplink
 from agent.edge import nft
-from agent.edge.kernel import Kernel, clean_up
-from agent.edge.netlink import Netlink
+from agent.edge.kernel import REFUSED_S, Kernel, clean_up
+from agent.edge.netlink import Change, Netlink
 from tests.edge.conftest import become
 from tests.edge.link import FAR, FAR6, NEAR, far, ip, wire
 from wire.messages import Active
@@ -246,6 +247,66 @@ def test_nothing_is_told_when_nobody_meddles(station: Station) -> None:
             await kept(working, each)
         assert not working.of(RoutesRepaired)
         assert not working.of(RoutesRefused)
+
+    at_work(station, test)
+
+
+def test_a_rule_of_anothers_like_ours_is_left_and_no_news(station: Station) -> None:
+    """The kernel takes no second rule of the same kind, whoever made the first."""
+    theirs = ("priority", str(BY_CHOICE), "lookup", "1000")
+    ip("rule", "add", *theirs)
+    before = ip("rule")
+
+    async def test(working: Run) -> None:
+        await kept(working, usual(station))
+        ip("rule", "add", "priority", "700", "lookup", "77")  # a reason to look again
+        await become(lambda: working.kernel._stirred.is_set())
+        await become(lambda: not working.kernel._stirred.is_set())
+        ip("rule", "del", "priority", "700")
+        await kept(working, wishes(station)[2])
+        assert not working.of(RoutesRepaired)
+        assert not working.of(RoutesRefused)
+
+    at_work(station, test)
+    assert ip("rule") == before
+    ip("rule", "del", *theirs)
+
+
+def test_what_is_refused_for_a_moment_is_no_news_and_what_is_refused_for_long_is(station: Station) -> None:
+    wanted = usual(station)
+
+    async def test(working: Run) -> None:
+        make, since = Netlink.make, 0.0
+
+        async def refuse(_: Netlink, __: Wish) -> tuple[list[Change], list[str]]:
+            return [], ["add a rule: not now"]
+
+        try:
+            Netlink.make = refuse  # type: ignore[method-assign]
+            working.kernel.want(wanted)
+            await become(lambda: working.kernel._refused_since is not None)
+            Netlink.make = make  # type: ignore[method-assign]
+            await kept(working, wanted)
+            assert not working.of(RoutesRefused)
+            Netlink.make, since = refuse, time.monotonic()  # type: ignore[method-assign]
+            working.kernel.want(wishes(station)[2])
+            await become(lambda: bool(working.of(RoutesRefused)))
+            assert time.monotonic() - since >= REFUSED_S
+            assert working.of(RoutesRefused)[0] == RoutesRefused("add a rule: not now")
+        finally:
+            Netlink.make = make  # type: ignore[method-assign]
+
+    at_work(station, test)
+
+
+def test_a_card_that_takes_nothing_does_not_keep_the_routes_away(station: Station) -> None:
+    Path("/proc/sys/net/ipv4/conf/wan0/rp_filter").write_text("1")
+    Path(station.state_dir).rmdir()
+
+    async def test(working: Run) -> None:
+        assert f"{BY_CHOICE}: from all lookup 1000" in await kept(working, usual(station))
+        await become(lambda: bool(working.of(RoutesRefused)))
+        assert "sysctls-before" in working.of(RoutesRefused)[0].why
 
     at_work(station, test)
 
