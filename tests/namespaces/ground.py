@@ -173,6 +173,10 @@ class Ground:
         status = self.status()
         return "" if status is None else next(str(u["health"]) for u in status["uplinks"] if u["name"] == name)
 
+    def rtt_ms(self, name: str) -> float | None:
+        status = self.status()
+        return None if status is None else next(u["rtt_ms"] for u in status["uplinks"] if u["name"] == name)
+
     def active(self, family: str = "ipv4") -> str | None:
         status = self.status()
         return None if status is None else status["active"][family]

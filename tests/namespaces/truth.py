@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.flows import Flows
-from agent.core.nft_table import NFT_TABLE
+from agent.core.nft_table import MARKS, NFT_TABLE
 from agent.core.routes import (
     OLD_FLOWS,
     PROTOCOL,
@@ -22,14 +22,17 @@ from agent.core.routes import (
     wish,
 )
 from agent.core.station import Family
+from agent.edge import conntrack
+from agent.edge.rawnetlink import NETLINK_NETFILTER, NLM_F_DUMP, attributes, dump, opened
 from tests.edge.link import ip, space
 from tests.namespaces.ground import ELSEWHERE, NAMES, Ground
 from wire.messages import Active
 
 OPTION = {Family.IPV4: "-4", Family.IPV6: "-6"}
 OURS = f" proto {PROTOCOL}"
+CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, CTA_PROTO_NUM = 1, 2, 1  # linux/netfilter/nfnetlink_conntrack.h
 NETWORK = Path("/proc/sys/net")
-_TOLD_BY_KERNEL = re.compile(r" (metric 1024|pref medium|linkdown|dead)\b")
+_TOLD_BY_KERNEL = re.compile(r" (metric 1024|pref medium|linkdown|dead|onlink)\b")
 _VOLATILE = re.compile(r" (linkdown|dead|expires \d+sec)\b")
 
 
@@ -185,6 +188,16 @@ def _json(*arguments: str) -> Any:
     return json.loads(ip("-j", *arguments) or "[]")
 
 
+def flows_marked(mark: int) -> int:
+    """UDP flows of IPv4 that the kernel tracks with this mark of ours."""
+    question = conntrack._about(conntrack.IPCTNL_MSG_CT_GET, NLM_F_DUMP, Family.IPV4, mark, MARKS)
+    with opened(NETLINK_NETFILTER) as asking:
+        entries = [dict(attributes(body[4:])) for _, body in dump(asking, question)]
+    tuples = [dict(attributes(entry[CTA_TUPLE_ORIG])) for entry in entries]
+    numbers = [dict(attributes(each[CTA_TUPLE_PROTO]))[CTA_PROTO_NUM][0] for each in tuples]
+    return numbers.count(socket.IPPROTO_UDP)
+
+
 class Ear:
     """Hears every echo that leaves this station: by which device, from which address, of which socket."""
 
@@ -196,7 +209,7 @@ class Ear:
         self._socket.close()
 
     def echoes(self) -> Iterator[tuple[str, str, tuple[str, bytes]]]:
-        """(device, source, (family, identifier)) of each since the last call, but for those of a device that is gone."""
+        """(device, source, (family, identifier)) of each since the last call; not those of a device that is gone."""
         while True:
             try:
                 packet, (device, protocol, kind, *_) = self._socket.recvfrom(2048)
