@@ -6,6 +6,7 @@ from agent.core.decide import Phase
 from agent.core.memory import Memory
 from agent.core.routes import Link, Wish
 from agent.core.station import Family
+from agent.core.twoway import Reflected
 from wire.messages import Active, Evidence, Fact, Signal, Summary, UplinkState
 
 
@@ -38,6 +39,25 @@ class EchoNotSent:
 @dataclass(frozen=True, slots=True)
 class EchoRefused:
     """A router on the way said that it could not deliver the echo."""
+
+    uplink: str
+    seq: int
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StampReturned:
+    """The centre's reflector has answered; duplicates too."""
+
+    uplink: str
+    target: str
+    reflected: Reflected
+
+
+@dataclass(frozen=True, slots=True)
+class StampNotSent:
+    """The kernel did not take the test packet; this says nothing about the path."""
 
     uplink: str
     seq: int
@@ -186,6 +206,15 @@ class SendEchoes:
     uplink: str
     seq: int
     targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendStamp:
+    """One test packet (STAMP) to the reflector at this address, by this uplink only."""
+
+    uplink: str
+    seq: int
+    target: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ TIMEX_BYTES = 256  # struct timex has 208; all zero asks without setting
 
 
 def clock_accuracy() -> Accuracy:
+    """The kernel's own bound of its error; the largest where it may not be asked."""
     asked = ctypes.create_string_buffer(TIMEX_BYTES)
     state = ctypes.CDLL(None).adjtimex(asked)
     _, _, _, largest_error_us = struct.unpack_from("@I3l", asked)
