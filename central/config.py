@@ -39,6 +39,8 @@ class Settings:
     """Where the stations' test packets are answered; None: nowhere."""
     stamp_key: bytes | None = field(default=None, repr=False)
     """With it only packets that were made with it are answered."""
+    measure: Endpoint | None = None
+    """Where the stations' bandwidth tests are served, by UDP and TCP; None: nowhere."""
 
     @property
     def outside_broker(self) -> Endpoint | None:
@@ -147,4 +149,5 @@ READERS = {
     "hosts": _names,
     "stamp": endpoint,
     "stamp_key": _key,
+    "measure": endpoint,
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from central.config import Endpoint, Settings
-from central.edge import reflector, systemd
+from central.edge import measuring, reflector, systemd
 from central.edge.broker import Broker, BrokerError, find_program, listener, reachable
 from central.edge.web import settings as web_settings
 
@@ -58,7 +58,11 @@ def run(settings: Settings) -> None:
     lock = _own(settings.data)
     started: list[Part] = []
     try:
-        for part in [*_parts(settings, _bound("http", settings.http, listener)), *_reflectors(settings)]:
+        for part in [
+            *_parts(settings, _bound("http", settings.http, listener)),
+            *_reflectors(settings),
+            *_testers(settings),
+        ]:
             part.start()
             started.append(part)
             part.wait_until_ready()
@@ -132,6 +136,13 @@ def _reflectors(settings: Settings) -> list[Part]:
     return [reflector.Reflector(bound, (lambda _ssid: key) if key else None)]
 
 
+def _testers(settings: Settings) -> list[Part]:
+    if settings.measure is None:
+        return []
+    datagrams, connections = (_bound("measure", settings.measure, each) for each in (reflector.listener, listener))
+    return [measuring.Measuring(datagrams, connections)]
+
+
 def hosts(settings: Settings) -> list[str]:
     """The names by which browsers may ask for the pages; a foreign name would be a trick (DNS rebinding)."""
     own = [settings.http.host, f"[{settings.http.host}]", socket.gethostname(), "localhost", "127.0.0.1", "[::1]"]
@@ -144,6 +155,8 @@ def _announce(settings: Settings) -> None:
     print(f"broker  {broker}{' (not ours)' if settings.outside_broker else ''}")
     if settings.stamp:
         print(f"stamp   {settings.stamp}{'' if settings.stamp_key else ' (anybody)'}")
+    if settings.measure:
+        print(f"measure {settings.measure} (anybody)")
     print(f"data    {settings.data.resolve()}", flush=True)
     if not is_loopback(settings.http.host):
         log.warning("the pages need no log in yet, and %s can be reached from other machines", settings.http)

@@ -90,15 +90,15 @@ class Reflector:
         told = {(level, kind): value for level, kind, value in ancillary}
         if OVERFLOWED in told:
             (self.overflowed,) = struct.unpack("@I", told[OVERFLOWED])
-        if _is_to_everybody(told):
+        if is_to_everybody(told):
             self.counts.malformed += 1
             return
         sent_ns = time.time_ns()
-        asked = Asked(data, source[0], source[1], _ttl(told), _received_ns(told) or sent_ns)
+        asked = Asked(data, source[0], source[1], _ttl(told), received_ns(told) or sent_ns)
         answer = self._reflection.answer(asked, self._accuracy, sent_ns, time.monotonic())
         if answer is not None:
             with contextlib.suppress(OSError):  # port 0, or no way back: the asker sees a loss, and is right
-                self._opened.sendmsg([answer], _from_here(told), 0, source)
+                self._opened.sendmsg([answer], from_here(told), 0, source)
 
     def _look_at_clock(self) -> None:
         self._accuracy = clock_accuracy()
@@ -114,13 +114,13 @@ class Reflector:
         self._loop.call_later(COMPLAINT_EVERY_S, self._complain)
 
 
-def _is_to_everybody(told: Told) -> bool:
+def is_to_everybody(told: Told) -> bool:
     """A broadcast: a whole network of reflectors would answer one packet."""
     value = told.get(HERE)
     return value is not None and value[4:8] != value[8:12]
 
 
-def _received_ns(told: Told) -> int | None:
+def received_ns(told: Told) -> int | None:
     if STAMPED not in told:
         return None
     seconds, ns = struct.unpack_from("@ll", told[STAMPED])
@@ -132,7 +132,7 @@ def _ttl(told: Told) -> int:
     return int.from_bytes(value, sys.byteorder) if value else NO_TTL
 
 
-def _from_here(told: Told) -> Ancillary:
+def from_here(told: Told) -> Ancillary:
     """The answer's source is the address that was asked; by which interface it leaves is for the routes to say."""
     if HERE in told:
         return [(*HERE, bytes(4) + told[HERE][4:8] + bytes(4))]
