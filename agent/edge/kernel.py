@@ -159,13 +159,13 @@ class Kernel:
         departed = await self._departures.want(wish.leaving)
         if self._kept is not None and set(wish.leaving) - set(self._kept[0].leaving):
             await netlink.nudge({each.family for each in wish.leaving})
-        await self._shaper.want(wish.shapes)
         repaired = self._repaired(changed, wish)
         if repaired:
             self._emit(RoutesRepaired(_few(repaired)))
         self._complain(unset + (refused if self._all_have_carrier() else []))
         self._kept = None if refused else (wish, self._picture)
         self._tell(departed, wish, wished_at)
+        await self._shaper.want(wish.shapes)  # last: no queue is worth a hand-over's time
 
     def _repaired(self, changed: list[Change], wish: Wish) -> list[str]:
         """What somebody took away: it was there, is wished for still, and its interface is what it was."""

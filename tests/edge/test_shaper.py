@@ -17,6 +17,7 @@ from agent.core.routes import Link, Wish, wish
 from agent.core.station import Centre, Family, Kind, Lan, Metered, Nat, Station, Uplink
 from agent.edge import shaper
 from agent.edge.kernel import Kernel, clean_up
+from agent.edge.netlink import Netlink
 from agent.edge.shaper import Shaper
 from tests.edge.conftest import become
 from tests.edge.link import FAR, NEAR, ip, wire
@@ -214,6 +215,7 @@ def wanted(station: Station, policy: Policy) -> Wish:
 async def kept(kernel: Kernel, wish: Wish) -> None:
     kernel.want(wish)
     await become(lambda: kernel._kept is not None and kernel._kept[0] == wish)
+    await become(lambda: tuple(kernel._shaper._made) == wish.shapes)
 
 
 @pytest.mark.parametrize(
@@ -242,6 +244,21 @@ def test_queues_that_somebody_changed_are_put_back_and_told(station: Station, he
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await clean_up(station)
+
+    asyncio.run(run())
+
+
+@pytest.mark.usefixtures("cell")
+def test_a_change_of_queues_is_heard() -> None:
+    """Nothing else stirs here; the agent would look by itself after ten seconds."""
+
+    async def run() -> None:
+        changes = Netlink().changes()
+        await anext(changes)
+        tc("qdisc add dev lo root tbf rate 5mbit burst 10kb limit 50kb")
+        async with asyncio.timeout(5):
+            await anext(changes)
+        await changes.aclose()
 
     asyncio.run(run())
 
