@@ -405,14 +405,3 @@ def test_an_nft_that_refuses_is_told_in_one_line(station: Station) -> None:
             await nft.Keeper().want("table inet siaga { nonsense }\n")
 
     asyncio.run(run())
-
-
-def test_zz(station: Station) -> None:
-    async def run() -> None:
-        async with Netlink() as netlink:
-            await netlink.picture(DEVICES)
-            w = usual(station)
-            print(await netlink.make(w))
-            print(await netlink.make(w))
-
-    asyncio.run(run())
