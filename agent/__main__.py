@@ -1,4 +1,4 @@
-"""The commands: run, check, status, move, auto, phase, cleanup."""
+"""The commands: run, check, status, move, auto, phase, measure, cleanup."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ from agent.core.decide import Phase
 from agent.core.station import Station
 from agent.edge import control, privileges
 
-GOOD, MISTAKE, NOT_RUNNING = 0, 2, 3
+GOOD, MISTAKE, NOT_RUNNING, NOT_MEASURED = 0, 2, 3, 4
 PHASES = "while votes are counted (count) and sent (upload), traffic stays where it is unless its uplink fails"
 PLANS = {
     "open": "open: nothing is limited",
@@ -125,6 +125,22 @@ def _phase(parsed: argparse.Namespace) -> int:
     return GOOD
 
 
+def _measure(parsed: argparse.Namespace) -> int:
+    from agent.bandwidth.bound import CannotMeasure  # late: the other commands need none of it
+    from agent.bandwidth.command import measure
+
+    station = load(parsed.config)
+    uplink = station.uplink(parsed.uplink)
+    if uplink is None:
+        known = ", ".join(each.name for each in station.uplinks)
+        raise Refusal(f"there is no uplink {parsed.uplink}; there are {known}")
+    try:
+        print(measure(station, uplink, parsed))
+    except CannotMeasure as why:
+        raise Refusal(str(why), NOT_MEASURED) from None
+    return GOOD
+
+
 def _cleanup(parsed: argparse.Namespace) -> int:
     from agent.edge.kernel import clean_up
 
@@ -209,8 +225,25 @@ def _parser() -> argparse.ArgumentParser:
     phase = command("phase", _phase, PHASES)
     phase.add_argument("phase", choices=list(Phase), help="normal ends the others")
     phase.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="6h; default: until normal")
+    _add_measure(command("measure", _measure, "measure what an uplink can carry now, within its budget"))
     command("cleanup", _cleanup, "remove every rule, route, nft table and queue of ours; no agent may be running")
     return parser
+
+
+def _add_measure(measure: argparse.ArgumentParser) -> None:
+    measure.add_argument("uplink", metavar="UPLINK")
+    how = measure.add_mutually_exclusive_group()
+    for name, what in (
+        ("train", "by short trains of packets, 0.2 MB (the default)"),
+        ("transfer", "by an adaptive transfer, up to 3 MB; with working latency"),
+        ("speedtest", "by speedtest-cli, up to 12 MB"),
+    ):
+        how.add_argument(f"--{name}", dest="how", action="store_const", const=name, help=what)
+    measure.add_argument("--public", action="store_true", help="speedtest-cli's public servers, not the centre's")
+    measure.add_argument("--bytes", type=int, metavar="N", help="spend no more than about so many, both ways")
+    measure.add_argument("--wait", type=_duration, default=60.0, metavar="TIME", help="for our turn; default 60s")
+    measure.add_argument("--json", action="store_true", help="for programs")
+    measure.set_defaults(how="train")
 
 
 if __name__ == "__main__":

@@ -239,13 +239,26 @@ def _lan_mistakes(lan: Lan, uplinks: tuple[Uplink, ...]) -> list[str]:
 
 
 def _centre_mistakes(centre: Centre) -> list[str]:
+    found = []
+    if not _is_url(centre.broker, "mqtt"):
+        found.append(f'centre.broker = "{centre.broker}": must be mqtt://host or mqtt://host:port')
+    if centre.measure is not None and not (_is_url(f"udp://{centre.measure}", "udp") and _has_port(centre.measure)):
+        found.append(f"centre.measure = {_short(centre.measure)}: must be host:port, as 198.51.100.10:8621")
+    return found
+
+
+def _is_url(text: str, scheme: str) -> bool:
+    """A host and perhaps a port, and nothing else."""
     try:
-        url = urlsplit(centre.broker)
+        url = urlsplit(text)
         bare = url.path in ("", "/") and not (url.query or url.fragment or "@" in url.netloc)
-        good = url.scheme == "mqtt" and bool(url.hostname) and bare and (url.port is None or url.port > 0)
+        return url.scheme == scheme and bool(url.hostname) and bare and (url.port is None or url.port > 0)
     except ValueError:
-        good = False
-    return [] if good else [f'centre.broker = "{centre.broker}": must be mqtt://host or mqtt://host:port']
+        return False
+
+
+def _has_port(text: str) -> bool:
+    return text.rpartition(":")[2].isdigit()
 
 
 def _is_address(text: str) -> bool:

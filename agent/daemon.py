@@ -10,8 +10,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from agent.core.bandwidth import Tested
 from agent.core.decide import Phase
 from agent.core.events import (
+    BandwidthTested,
     DateKnown,
     Effect,
     Event,
@@ -210,6 +214,10 @@ class Daemon:
                 if not _lasts(for_s):
                     return {"error": f"a choice lasts above 0 and at most {CHOICE_AT_MOST_S} seconds, or until auto"}
                 return self._hand_in(OverrideAsked(name, for_s))
+            case {"do": "allowance", "uplink": str(name)} if self._station.uplink(name) is not None:
+                return self._allowance(name)
+            case {"do": "tested", "result": result}:
+                return self._note_tested(result)
             case {"do": "auto"}:
                 return self._hand_in(OverrideEnded())
             case {"do": "phase", "phase": str(name), "for_s": float() | int() | None as for_s}:
@@ -225,6 +233,19 @@ class Daemon:
     def _hand_in(self, event: Event) -> dict[str, Any]:
         self.emit(event)
         return {"done": True}
+
+    def _allowance(self, uplink: str) -> dict[str, Any]:
+        may = self._core.allowance(uplink, time.monotonic())
+        return {"error": may.why_not} if may.why_not else {"bytes": may.bytes, "loss": may.loss}
+
+    def _note_tested(self, result: Any) -> dict[str, Any]:
+        try:
+            tested = msgspec.convert(result, Tested)
+        except msgspec.ValidationError as why:
+            return {"error": str(why)}
+        if self._station.uplink(tested.uplink) is None:
+            return {"error": f"there is no uplink {tested.uplink}"}
+        return self._hand_in(BandwidthTested(tested))
 
     def _status(self) -> dict[str, Any]:
         state = self._core.state(time.monotonic())

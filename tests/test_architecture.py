@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "wire": ("wire",),
     "agent.core": ("agent.core", "wire"),
     "agent.edge": ("agent.core", "agent.edge", "wire"),
+    "agent.bandwidth": ("agent.bandwidth", "agent.core", "agent.edge", "wire"),
     "agent.config": ("agent.core", "wire"),
     "agent": ("agent", "wire"),
     "central.core": ("central.core", "wire"),

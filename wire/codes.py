@@ -105,6 +105,14 @@ _TABLE = (
         "Nothing to do.",
     ),
     Code(
+        "BANDWIDTH_MEASURED",
+        Severity.INFO,
+        "Kecepatan jalur diukur, dihitung oleh penerima",
+        "What the uplink can carry was measured, counted by who receives",
+        "Tidak perlu tindakan.",
+        "Nothing to do.",
+    ),
+    Code(
         "BUDGET_SPENT",
         Severity.WARNING,
         "Jatah data untuk pengukuran jalur ini habis; jalur tidak diukur lagi",

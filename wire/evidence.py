@@ -85,6 +85,14 @@ _BY_CODE = {
     "PLAN_RESERVE": _PLAN,
     "PLAN_OPEN": _PLAN,
     "QUEUE_REFUSED": _Line("sebabnya: {why}", "because: {why}"),
+    "BANDWIDTH_MEASURED": _Line(
+        "kirim {up_is} {up_mbps} Mbit/s (bebas {up_available_mbps}), terima {down_is} {down_mbps} Mbit/s (bebas "
+        "{down_available_mbps}); kini 20 MB foto perlu {photos_s} s, satu pesan {message_s} s; "
+        "biaya {spent_bytes} byte",
+        "up {up_is} {up_mbps} Mbit/s ({up_available_mbps} free), down {down_is} {down_mbps} Mbit/s "
+        "({down_available_mbps} free); now 20 MB of photos take {photos_s} s, a message {message_s} s; "
+        "cost {spent_bytes} bytes",
+    ),
     "BUDGET_SPENT": _Line(
         "hari ini {day_mb} dari {day_cap_mb} MB, bulan ini {month_mb} dari {month_cap_mb} MB",
         "today {day_mb} of {day_cap_mb} MB, this month {month_mb} of {month_cap_mb} MB",

@@ -62,6 +62,11 @@ class Budget:
         self._pass(now)
         return self._left(self.limits.day_bytes, self.limits.month_bytes) >= size
 
+    def calm_left_bytes(self, now: float) -> int:
+        """What tests may take, which are never urgent."""
+        self._pass(now)
+        return max(0, int(self._left(CALM_SHARE * self.limits.day_bytes, CALM_SHARE * self.limits.month_bytes)))
+
     def calm_spacing_s(self, wanted_s: float, size: int, now: float) -> float:
         """How far apart calm echoes of this size may be: as wanted while their share lasts, then so that half of what
         is left lasts to the end of the day and of the month.

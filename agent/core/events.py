@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agent.core.bandwidth import Tested
 from agent.core.decide import Phase
 from agent.core.memory import Memory
 from agent.core.routes import Link, Wish
@@ -174,6 +175,13 @@ class SignalSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class BandwidthTested:
+    """A test of an uplink's bandwidth has ended, and this is what it found and cost."""
+
+    tested: Tested
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The agent was told to stop."""
 
@@ -195,6 +203,7 @@ Event = (
     | PhaseSet
     | Noticed
     | SignalSeen
+    | BandwidthTested
     | Stopping
 )
 

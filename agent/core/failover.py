@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.core import roles
+from agent.core.bandwidth import Allowance
 from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, choose
 from agent.core.events import (
+    BandwidthTested,
     DateKnown,
     EchoNotSent,
     EchoRefused,
@@ -112,6 +114,8 @@ class Failover:
             case SignalSeen(uplink, signal):
                 facts = self._lines[uplink].reception.take(signal, now)
                 return [*facts, self.state(now)] if facts else []
+            case BandwidthTested(tested):
+                return [self._lines[tested.uplink].note_tested(tested)]
             case Stopping():
                 return [Fact("AGENT_STOPPED"), *self._summarise(now), self._remember(now)]
             case KernelSeen():
@@ -166,6 +170,10 @@ class Failover:
     def plans(self) -> dict[str, Plan]:
         """Of the metered uplinks."""
         return {name: line.plan for name, line in self._lines.items() if line.plan is not None}
+
+    def allowance(self, uplink: str, now: float) -> Allowance:
+        """For a test of its bandwidth now."""
+        return self._lines[uplink].allowance(self._phase, now)
 
     # measure
 

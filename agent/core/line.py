@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from agent.core.decide import Relapses
+from agent.core.bandwidth import Allowance, Tested
+from agent.core.bandwidth import told as told_tested
+from agent.core.decide import Phase, Relapses
 from agent.core.events import Queued, TrafficCounted
 from agent.core.flows import Flows, changes_at, flows
 from agent.core.lanes import Standing
@@ -55,6 +57,17 @@ class Line:
         self.watch.count(counted, now)
         if self.plan is not None:
             self.plan.count(counted.rx_bytes, counted.tx_bytes)
+
+    def allowance(self, phase: Phase, now: float) -> Allowance:
+        if phase is not Phase.NORMAL:
+            return Allowance(why_not=f"phase {phase}: no bandwidth is tested while votes are counted or sent")
+        if self.plan is not None and self.plan.policy is not Policy.OPEN:
+            return Allowance(why_not=f"the plan of {self.uplink.name} runs low: no bandwidth is tested")
+        return Allowance(self.watch.budget.calm_left_bytes(now), self.watch.sample(now).loss)
+
+    def note_tested(self, tested: Tested) -> Fact:
+        self.watch.budget.charge(tested.spent_bytes)
+        return Fact("BANDWIDTH_MEASURED", self.uplink.name, evidence=told_tested(tested))
 
     def look_at_plan(self, now: float) -> Iterator[Fact]:
         if self.plan is None or (before := self.plan.policy) is (after := self.plan.look(now)):

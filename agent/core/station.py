@@ -96,6 +96,8 @@ class Essential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Centre(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: str
     """mqtt://host[:port]"""
+    measure: str | None = None
+    """host:port of its bandwidth server; without it no bandwidth is measured."""
 
 
 class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,1 @@
+"""Bandwidth tests of one uplink: a process of its own, never part of the daemon."""
