@@ -1,16 +1,19 @@
-"""Makes the kernel forget, or count, the connections that carry a mark: one message, however many they are.
+"""Makes the kernel forget the connections that carry a mark: one message, however many they are.
 
 The messages are those of linux/netfilter/nfnetlink_conntrack.h. Needs CAP_NET_ADMIN. Each call has a socket of its own,
 so that any thread may call.
 """
+
+import socket
+import struct
 
 from agent.core.station import Family
 from agent.edge.rawnetlink import (
     FAMILY,
     NETLINK_NETFILTER,
     NLM_F_ACK,
-    NLM_F_DUMP,
     attribute,
+    attributes,
     dump,
     message,
     netfilter,
@@ -18,31 +21,36 @@ from agent.edge.rawnetlink import (
     order,
 )
 
-IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE = 1 << 8 | 1, 1 << 8 | 2  # 1: the subsystem ctnetlink
+IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET_STATS = 1 << 8 | 2, 1 << 8 | 5  # 1: the subsystem ctnetlink
 CTA_MARK, CTA_MARK_MASK = 8, 21
+CTA_STATS_GLOBAL_ENTRIES = 1
 HEEDS_FAMILY = 1  # the version of nfgenmsg from which on a deletion is held to one family
 
 
-def flush(family: Family, mark: int, mask: int) -> None:
+def flush(family: Family, mark: int, mask: int) -> int:
     """Deletes all entries of the family with ct mark & mask == mark; done when it returns. None there is no error.
 
-    Raises OSError.
+    Returns how many are fewer then, a few more or less when others come and go meanwhile; to list them beforehand takes
+    a hundred times as long. Raises OSError.
     """
     with opened(NETLINK_NETFILTER) as asking:
-        order(asking, _about(IPCTNL_MSG_CT_DELETE, NLM_F_ACK, family, mark, mask))
+        before = _total(asking)
+        order(
+            asking,
+            message(
+                IPCTNL_MSG_CT_DELETE,
+                NLM_F_ACK,
+                netfilter(FAMILY[family], HEEDS_FAMILY),
+                attribute(CTA_MARK, mark.to_bytes(4)),
+                attribute(CTA_MARK_MASK, mask.to_bytes(4)),
+            ),
+        )
+        return max(0, before - _total(asking))
 
 
-def count(family: Family, mark: int, mask: int) -> int:
-    """How many entries `flush` would delete, a few more or less when flows come and go meanwhile. Raises OSError."""
-    with opened(NETLINK_NETFILTER) as asking:
-        return sum(1 for _ in dump(asking, _about(IPCTNL_MSG_CT_GET, NLM_F_DUMP, family, mark, mask)))
-
-
-def _about(kind: int, flags: int, family: Family, mark: int, mask: int) -> bytes:
-    return message(
-        kind,
-        flags,
-        netfilter(FAMILY[family], HEEDS_FAMILY),
-        attribute(CTA_MARK, mark.to_bytes(4)),
-        attribute(CTA_MARK_MASK, mask.to_bytes(4)),
-    )
+def _total(asking: socket.socket) -> int:
+    """Of all families."""
+    total = 0
+    for _, body in dump(asking, message(IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK, netfilter(socket.AF_UNSPEC))):
+        (total,) = struct.unpack("!I", dict(attributes(body[len(netfilter(0)) :]))[CTA_STATS_GLOBAL_ENTRIES])
+    return total

@@ -67,10 +67,7 @@ def _let_go(leaving: list[Leaving]) -> Departed:
     flows, aborted = 0, 0
     able = True
     for each in leaving:
-        count = conntrack.count(each.family, each.mark, MARKS)
-        if count:
-            conntrack.flush(each.family, each.mark, MARKS)
-        flows += count
+        flows += conntrack.flush(each.family, each.mark, MARKS)
         ended = sockets.abort(each.family, each.addresses, _Leaves(each))
         able = able and ended is not None
         aborted += ended or 0

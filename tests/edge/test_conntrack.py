@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from icmplib import ping
 from pyroute2 import NFCTSocket
 
 from agent.core.station import Family
@@ -35,6 +36,8 @@ def tracked(cell: None) -> Iterator[None]:  # noqa: ARG001
     """A wire whose connections are marked by their port."""
     with wire():
         subprocess.run(["nft", "-f", "-"], input=RULES.encode(), check=True)
+        for address in (FAR, FAR6):  # a packet that waits for its neighbour keeps its entry
+            assert ping(address, count=1, timeout=5).is_alive
         yield
 
 
@@ -85,38 +88,27 @@ def without(*gone: tuple[Family, int]) -> dict[tuple[Family, int], int]:
 @pytest.mark.usefixtures("tracked")
 def test_only_what_carries_the_mark_is_forgotten_whatever_others_have_set_beside_it() -> None:
     begin_all()
-    conntrack.flush(V4, FIRST, OURS)
+    assert conntrack.flush(V4, FIRST, OURS) == 7 + 4
     assert entries() == without((V4, FIRST), (V4, FIRST | OTHERS))
-    conntrack.flush(V4, OTHERS, 0xFFFFFFFF)
+    assert conntrack.flush(V4, OTHERS, 0xFFFFFFFF) == 2
     assert entries() == without((V4, FIRST), (V4, FIRST | OTHERS), (V4, OTHERS))
 
 
 @pytest.mark.usefixtures("tracked")
 def test_the_other_family_is_forgotten_by_itself() -> None:
     begin_all()
-    conntrack.flush(V6, FIRST, OURS)
+    assert conntrack.flush(V6, FIRST, OURS) == 6
     assert entries() == without((V6, FIRST))
-    conntrack.flush(V6, 0, 0)
+    assert conntrack.flush(V6, 0, 0) >= 5
     assert entries() == without((V6, FIRST), (V6, SECOND))
 
 
 @pytest.mark.usefixtures("tracked")
-def test_as_many_are_counted_as_would_be_forgotten() -> None:
-    begin_all()
-    assert conntrack.count(V4, FIRST, OURS) == 7 + 4
-    assert conntrack.count(V4, FIRST, 0xFFFFFFFF) == 7
-    assert conntrack.count(V6, SECOND, OURS) == 5
-    assert entries() == ALL
-
-
-@pytest.mark.usefixtures("tracked")
 def test_where_nothing_carries_the_mark_nothing_happens() -> None:
-    assert conntrack.count(V4, FIRST, OURS) == 0
-    conntrack.flush(V4, FIRST, OURS)
-    conntrack.flush(V6, FIRST, OURS)
+    assert conntrack.flush(V4, FIRST, OURS) == 0
+    assert conntrack.flush(V6, FIRST, OURS) == 0
     begin_all()
-    assert conntrack.count(V4, 0x03000000, OURS) == 0
-    conntrack.flush(V4, 0x03000000, OURS)
+    assert conntrack.flush(V4, 0x03000000, OURS) == 0
     assert entries() == ALL
 
 
@@ -124,16 +116,14 @@ def test_where_nothing_carries_the_mark_nothing_happens() -> None:
 def test_ten_thousand_flows_go_at_once() -> None:
     begin(FAR, range(10_000, 20_000))
     begin(FAR, range(20_000, 20_500))
-    assert conntrack.count(V4, FIRST, OURS) == 10_000
-    conntrack.flush(V4, FIRST, OURS)
-    assert conntrack.count(V4, FIRST, OURS) == 0
-    assert conntrack.count(V4, SECOND, OURS) == 500
+    assert conntrack.flush(V4, FIRST, OURS) == 10_000
+    assert (entries().get((V4, FIRST)), entries()[V4, SECOND]) == (None, 500)
 
 
 @pytest.mark.usefixtures("tracked")
 def test_threads_do_not_hear_each_others_answers() -> None:
     begin_all()
-    kinds = [(V4, FIRST, OURS, 11), (V4, SECOND, OURS, 3), (V6, FIRST, OURS, 6), (V6, SECOND, OURS, 5)] * 10
+    kinds = [(V4, FIRST), (V4, SECOND), (V6, FIRST), (V6, SECOND)]
     with ThreadPoolExecutor(4) as threads:
-        counted = list(threads.map(lambda kind: conntrack.count(*kind[:3]), kinds))
-    assert counted == [kind[3] for kind in kinds]
+        list(threads.map(lambda kind: conntrack.flush(*kind, OURS), kinds * 10))
+    assert entries() == without(*kinds, (V4, FIRST | OTHERS))

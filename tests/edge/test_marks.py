@@ -16,6 +16,7 @@ from agent.edge import conntrack, nft
 from lab.namespace import within
 from tests.edge.conftest import wait_until
 from tests.edge.link import far
+from tests.edge.test_conntrack import entries
 from tests.edge.test_traffic import GATEWAYS6, SERVER, SERVER6, UPLINKS, forward, go_by, lan, way
 
 STATION = Station("6408042001143", UPLINKS, ("198.51.100.1",), Centre("mqtt://198.51.100.10"), Lan(("lan0",)))
@@ -47,7 +48,7 @@ def client(cell: None) -> Iterator[str]:  # noqa: ARG001
 
 
 def of_uplinks(family: Family) -> list[int]:
-    return [conntrack.count(family, mark(n), MARKS) for n in range(2)]
+    return [entries().get((family, mark(n)), 0) for n in range(2)]
 
 
 @pytest.mark.parametrize(("family", "server"), [(Family.IPV4, SERVER), (Family.IPV6, SERVER6)])
