@@ -235,7 +235,7 @@ def _add_measure(measure: argparse.ArgumentParser) -> None:
     how = measure.add_mutually_exclusive_group()
     for name, what in (
         ("train", "by short trains of packets, 0.2 MB (the default)"),
-        ("transfer", "by an adaptive transfer, up to 3 MB; with working latency"),
+        ("transfer", "by an adaptive transfer, up to 12 MB, metered 3; with working latency"),
         ("speedtest", "by speedtest-cli, up to 12 MB"),
     ):
         how.add_argument(f"--{name}", dest="how", action="store_const", const=name, help=what)

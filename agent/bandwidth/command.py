@@ -8,12 +8,15 @@ import msgspec
 
 from agent.bandwidth import run, words
 from agent.bandwidth.bound import CannotMeasure
+from agent.bandwidth.order import Order
 from agent.core.bandwidth import group
-from agent.core.station import Station, Uplink
+from agent.core.station import Kind, Station, Uplink
 from agent.edge import control
 
-USUAL_BYTES = {"train": 200_000, "transfer": 3_000_000, "speedtest": 12_000_000}
+USUAL_BYTES = {"train": 200_000, "transfer": 12_000_000, "speedtest": 12_000_000}
+USUAL_METERED_BYTES = 3_000_000
 BYTES_AT_LEAST = {"train": 100_000, "transfer": 200_000, "speedtest": 1_000_000}
+THIN = (Kind.LTE, Kind.GEO)
 BYTES_AT_MOST = 32_000_000  # the centre grants no more in one turn
 
 
@@ -24,16 +27,17 @@ def measure(station: Station, uplink: Uplink, parsed: argparse.Namespace) -> str
     if station.centre.measure is None:
         raise CannotMeasure("centre.measure is not set, so there is nobody to measure with")
     known = _known(station, uplink)
-    order = run.Order(
+    order = Order(
         uplink.name,
         uplink.interface,
         station.centre.measure,
         group(station.station, uplink),
         _allowed(parsed, uplink, known),
         parsed.wait,
+        1 if uplink.metered or uplink.kind in THIN else 4,
         known.get("loss"),
     )
-    tested = run.measure(order, parsed.how)
+    tested = run.public(order) if parsed.public else run.measure(order, parsed.how)
     if known:
         _ask(station, {"do": "tested", "result": msgspec.to_builtins(tested)})
     if parsed.json:
@@ -59,7 +63,8 @@ def _ask(station: Station, request: dict[str, Any]) -> dict[str, Any]:
 
 def _allowed(parsed: argparse.Namespace, uplink: Uplink, known: dict[str, Any]) -> int:
     how = str(parsed.how)
-    wanted = min(parsed.bytes or USUAL_BYTES[how], BYTES_AT_MOST)
+    usual = min(USUAL_BYTES[how], USUAL_METERED_BYTES if uplink.metered else BYTES_AT_MOST)
+    wanted = min(parsed.bytes or usual, BYTES_AT_MOST)
     if wanted < BYTES_AT_LEAST[how]:
         raise CannotMeasure(f"--bytes {wanted}: {how} needs at least {BYTES_AT_LEAST[how]}")
     allowance = known.get("bytes")

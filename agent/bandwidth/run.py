@@ -6,12 +6,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 
-from agent.bandwidth import trains, transfer
+from agent.bandwidth import speedtest, trains, transfer
 from agent.bandwidth.bound import Bound, CannotMeasure, Carried
 from agent.bandwidth.echoes import Echoes, Talk, added_ms
+from agent.bandwidth.order import Order
 from agent.bandwidth.turn import Desk, take
-from agent.core.bandwidth import OneWay, Tested, of_train, of_transfer, tested
-from wire.bandwidth import PACKET_BYTES, TRAIN_AT_MOST, TRAIN_PACKETS, Ask, Received, Turn, Way
+from agent.core.bandwidth import OneWay, Tested, of_goodput, of_train, of_transfer, tested
+from agent.core.delivery import IP_SHARE
+from wire.bandwidth import PACKET_BYTES, TRAIN_AT_MOST, TRAIN_PACKETS, Ask, HowMuch, Received, Turn, Way
 from wire.train import Estimate
 
 IDLE_S = 0.6  # twelve echoes
@@ -19,19 +21,6 @@ DRAIN_S = 1.5  # a satellite's last answer
 ANSWER_WITHIN_S = 8.0
 OVERHEAD_BYTES = 25_000  # of the turn, the proof and the echoes
 TRAINS_LAST_S, TRANSFERS_LAST_S = 30.0, 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    uplink: str
-    device: str
-    server: str
-    group: str
-    bytes: int
-    """What it may cost at most, both ways."""
-    patience_s: float
-    loss: float | None = None
-    """As the running agent knows it: its thousands of echoes say more than a dozen of ours."""
 
 
 class Own(AbstractContextManager["Own"]):
@@ -94,6 +83,18 @@ def measure(order: Order, how: str) -> Tested:
     return tested(order.uplink, how, ways, rtt_s, loss, bound.up.bytes + bound.down.bytes)
 
 
+def public(order: Order) -> Tested:
+    """By the vendor's own servers; nobody there counts an upload for us. Raises CannotMeasure."""
+    bound = Bound(order.device, order.server, ANSWER_WITHIN_S)
+    with Own(bound) as own:
+        said = speedtest.run(order, "public", order.bytes)
+        for cost, key in ((bound.up, "up_bytes"), (bound.down, "down_bytes")):
+            size = round(said[key] / IP_SHARE)
+            cost.add(size, size // 1500)
+    ways = of_goodput(None, own.mbps[Way.UP], said["up_said_mbps"]), of_goodput(said["down_mbps"], own.mbps[Way.DOWN])
+    return tested(order.uplink, "public speedtest", ways, None, order.loss or 0.0, bound.up.bytes + bound.down.bytes)
+
+
 def _trains(session: Session) -> tuple[OneWay, OneWay]:
     with Own(session.bound) as own:
         told = [_until_told(session, each) for each in (_up, _down)]
@@ -146,7 +147,28 @@ def _loaded(session: Session, way: Way, fill: Callable[[int, Echoes], Received |
     )
 
 
+def _speedtest(session: Session) -> tuple[OneWay, OneWay]:
+    """The upload by the server's count, whatever speedtest-cli says."""
+    with Own(session.bound) as own:
+        host, port = session.bound.address[:2]
+        host = f"[{host}]" if ":" in host else host
+        size = session.left_bytes - OVERHEAD_BYTES
+        said = speedtest.run(session.order, f"http://{host}:{port}/{session.turn.turn}", size)
+        received = session.desk.ask(HowMuch())
+        for cost, key in ((session.bound.up, "up_bytes"), (session.bound.down, "down_bytes")):
+            size = round(said[key] / IP_SHARE)
+            cost.add(size, size // 1500)
+    counted_mbps = None
+    if isinstance(received, Received) and received.seconds > 0:
+        counted_mbps = received.bytes * 8e-6 / received.seconds
+    return (
+        of_goodput(counted_mbps, own.mbps[Way.UP], said["up_said_mbps"]),
+        of_goodput(said["down_mbps"], own.mbps[Way.DOWN]),
+    )
+
+
 LOADS: dict[str, tuple[Load, float]] = {
     "train": (_trains, TRAINS_LAST_S),
     "transfer": (_transfers, TRANSFERS_LAST_S),
+    "speedtest": (_speedtest, TRANSFERS_LAST_S),
 }

@@ -2,7 +2,12 @@
 
 from agent.core.bandwidth import OneWay, Tested
 
-HOW = {"train": "packet trains", "transfer": "an adaptive transfer", "speedtest": "speedtest-cli"}
+HOW = {
+    "train": "packet trains",
+    "transfer": "an adaptive transfer",
+    "speedtest": "speedtest-cli against the centre",
+    "public speedtest": "speedtest-cli against its public servers",
+}
 
 
 def told(tested: Tested) -> str:
@@ -21,7 +26,7 @@ def told(tested: Tested) -> str:
 
 def _row(name: str, way: OneWay) -> str:
     if way.capacity_mbps is None:
-        return f"{name:<8} {'not told':>18} {_mbps(way.own_mbps):>14} {'-':>12}"
+        return f"{name:<8} {'not told':>18} {_mbps(way.own_mbps):>14} {'-':>12}  {', '.join(_said(way))}".rstrip()
     capacity = _mbps(way.capacity_mbps)
     if way.at_least:
         capacity = f"at least {capacity}"
@@ -31,7 +36,12 @@ def _row(name: str, way: OneWay) -> str:
     notes += [f"{way.lost} packets lost"] if way.lost else []
     notes += [f"TCP payload {_mbps(way.goodput_mbps)}"] if way.goodput_mbps is not None else []
     columns = f"{name:<8} {capacity:>18} {_mbps(way.own_mbps):>14} {_mbps(way.available_mbps):>12}"
+    notes += _said(way)
     return f"{columns}  {', '.join(notes)}".rstrip()
+
+
+def _said(way: OneWay) -> list[str]:
+    return [f"the sender says {_mbps(way.said_mbps)}, uncounted"] if way.said_mbps is not None else []
 
 
 def _mbps(value: float | None) -> str:

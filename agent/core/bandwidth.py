@@ -30,6 +30,8 @@ class OneWay(msgspec.Struct, frozen=True, omit_defaults=True):
     """Capacity less own traffic."""
     goodput_mbps: float | None = None
     """Payload of TCP, as the receiver counted it."""
+    said_mbps: float | None = None
+    """What a sender claims that nobody counted for."""
     added_ms: float | None = None
     """Working latency: delay above idle at p95 while loaded; None: no load seen."""
     burst_bytes: int = 0
@@ -102,8 +104,16 @@ def of_transfer(told: Received | None, own_mbps: float, added_ms: float | None) 
         own_mbps,
         free_mbps,
         told.mbps,
-        added_ms,
+        added_ms=added_ms,
     )
+
+
+def of_goodput(counted_mbps: float | None, own_mbps: float, said_mbps: float | None = None) -> OneWay:
+    """`said_mbps` is a sender's word; it is shown and never believed."""
+    if counted_mbps is None:
+        return OneWay(own_mbps=own_mbps, said_mbps=said_mbps)
+    free_mbps = counted_mbps / IP_SHARE
+    return OneWay(free_mbps + own_mbps, None, True, own_mbps, free_mbps, goodput_mbps=counted_mbps, said_mbps=said_mbps)
 
 
 def tested(

@@ -28,6 +28,8 @@ async def serve(
             await _answer(writer, b"size=%d" % size)
         elif verb == b"GET" and path == "speedtest/latency.txt":
             await _answer(writer, b"test=test\n")
+        elif verb == b"GET" and path == "":  # it looks whether there is anybody
+            await _answer(writer, b"siaga\n")
         elif verb == b"GET" and path == "speedtest/upload.php":
             await _answer(writer, PROBE)
         elif verb == b"GET" and (image := IMAGE.fullmatch(path)):
