@@ -12,10 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from agent.config import DEFAULT_PATH, ConfigError, load
 from agent.core.decide import Phase
 from agent.core.station import Station
 from agent.edge import control, privileges
+from wire.evidence import heard_en
+from wire.messages import Signal
 
 GOOD, MISTAKE, NOT_RUNNING, NOT_MEASURED = 0, 2, 3, 4
 PHASES = "while votes are counted (count) and sent (upload), traffic stays where it is unless its uplink fails"
@@ -180,6 +184,9 @@ def _table(status: dict[str, Any]) -> str:
     lines += [
         f"plan of {uplink['name']}: {_plan(uplink['plan'])}" for uplink in status["uplinks"] if uplink.get("plan")
     ]
+    lines += [
+        f"signal of {uplink['name']}: {_signal(uplink)}" for uplink in status["uplinks"] if uplink.get("signal")
+    ]
     connected = "connected" if centre["connected"] else "not connected"
     return "\n".join([*lines, f"centre: {connected}, {centre['unsent']} records not yet stored there"])
 
@@ -189,6 +196,10 @@ def _plan(plan: dict[str, Any]) -> str:
         f"{plan['used_mb']:.0f} of {plan['plan_mb']:.0f} MB used ({plan['used_mb'] / plan['plan_mb']:.0%}), "
         f"{plan['reserve_mb']:.0f} MB in reserve; {PLANS[plan['policy']]}"
     )
+
+
+def _signal(uplink: dict[str, Any]) -> str:
+    return heard_en(msgspec.convert(uplink["signal"], Signal))
 
 
 def _duration(text: str) -> float:

@@ -39,6 +39,7 @@ from agent.edge import clock, control, memory, systemd
 from agent.edge.broker import Courier
 from agent.edge.icmp import Prober
 from agent.edge.kernel import Kernel
+from agent.edge.modem import Modems
 from agent.edge.spool import Spool
 from agent.edge.traffic import Traffic
 from wire import evidence
@@ -68,6 +69,7 @@ class Daemon:
         self._prober = Prober(station, self.emit)
         self._kernel = Kernel(station, self.emit)
         self._traffic = Traffic(station, self.emit)
+        self._modems = Modems(station, self.emit)
         self._courier = Courier(station, self._spool, version, self._stamp)
         self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
         self._notify = systemd.Notify()
@@ -93,7 +95,7 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             server = await control.serve(Path(self._station.state_dir), self._answer)
             self._courier.start()
-            lasting = [tasks.create_task(each.run()) for each in (self._kernel, self._traffic)]
+            lasting = [tasks.create_task(each.run()) for each in (self._kernel, self._traffic, self._modems)]
             self._notify.ready()
             await self._think()
             server.close()
@@ -135,6 +137,7 @@ class Daemon:
         if isinstance(event, KernelSeen):
             self._prober.see(event)
             self._traffic.see(event)
+            self._modems.see(event)
         return event
 
     def _apply(self, effect: Effect, now: float) -> None:
@@ -251,12 +254,14 @@ class Daemon:
         state = self._core.state(time.monotonic())
         keys = ("name", "interface", "health", "since_s", "rtt_ms", "loss", "carries_traffic")
         plans = {name: told(plan) for name, plan in self._core.plans.items()}
+        signals = {uplink.name: msgspec.to_builtins(uplink.signal) for uplink in state.uplinks}
         return {
             "station": self._station.station,
             "phase": state.phase,
             "active": {"ipv4": state.active.ipv4, "ipv6": state.active.ipv6},
             "uplinks": [
-                {key: getattr(uplink, key) for key in keys} | {"plan": plans.get(uplink.name)}
+                {key: getattr(uplink, key) for key in keys}
+                | {"plan": plans.get(uplink.name), "signal": signals[uplink.name]}
                 for uplink in state.uplinks
             ],
             "centre": {"connected": self._courier.connected, "unsent": self._spool.unsent},

@@ -11,7 +11,7 @@ OURS = ("agent", "central", "lab", "wire")
 NEVER_IN_A_CORE = {
     "asyncio", "socket", "time", "datetime", "random", "os", "pathlib", "logging", "sqlite3", "threading", "subprocess"
 }  # fmt: skip
-ONLY_AT_THE_DESK = {"scapy", "icmplib", "speedtest"}  # tools and oracles: large, slow, or blind to ip rules
+ONLY_AT_THE_DESK = {"scapy", "icmplib", "speedtest", "dbus", "gi"}  # tools, oracles: large, slow, or blind to ip rules
 
 # Part -> the parts of ours that it may import. A file belongs to the longest part that its name begins with.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -120,6 +120,7 @@ def test_the_modules_of_every_part_are_looked_at() -> None:
         ("agent.edge.icmp", "from agent import config", "of ours"),
         ("agent.edge.icmp", "import scapy.all", "never"),
         ("agent.daemon", "import icmplib", "never"),
+        ("agent.edge.modem", "import dbus", "never"),
         ("agent.daemon", "from speedtest import Speedtest", "never"),
         ("agent.daemon", "from central.core import fleet", "of ours"),
         ("agent.config", "from agent.edge.spool import Spool", "of ours"),

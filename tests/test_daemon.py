@@ -11,13 +11,24 @@ from typing import Any
 
 import pytest
 
+from agent.__main__ import _table
 from agent.core.decide import Phase
-from agent.core.events import DateKnown, Noticed, OverrideAsked, OverrideEnded, PhaseSet, Remember, Stopping, Tick
+from agent.core.events import (
+    DateKnown,
+    Noticed,
+    OverrideAsked,
+    OverrideEnded,
+    PhaseSet,
+    Remember,
+    SignalSeen,
+    Stopping,
+    Tick,
+)
 from agent.core.memory import Memory
 from agent.core.station import Centre, Kind, Station, Uplink
 from agent.daemon import WAITING_AT_MOST, Daemon, _line, _sentence
 from agent.edge import memory
-from wire.messages import Active, Fact, Health, UplinkState
+from wire.messages import Active, Fact, Health, Signal, UplinkState
 
 
 def with_daemon(tmp_path: Path, test: Callable[[Daemon], Awaitable[Any]]) -> Any:
@@ -133,6 +144,20 @@ def test_the_status_is_plain_json(tmp_path: Path) -> None:
     assert [uplink["name"] for uplink in status["uplinks"]] == ["fibre", "lte"]
     assert status["centre"] == {"connected": False, "unsent": 0}
     assert status["phase"] == "normal"
+    assert [uplink["signal"] for uplink in status["uplinks"]] == [None, None]
+
+
+def test_the_status_shows_a_signal_that_was_heard(tmp_path: Path) -> None:
+    async def test(daemon: Daemon) -> dict[str, Any]:
+        heard = Signal("lte", -97.0, -11.5, 9.2, None, "Telkomsel", "51010", "0A1B2C3D", "home")
+        daemon._core.handle(SignalSeen("lte", heard), time.monotonic())
+        return json.loads(json.dumps(daemon._answer({"do": "status"})))
+
+    status = with_daemon(tmp_path, test)
+    line = "lte Telkomsel (51010) · home · RSRP -97 dBm · RSRQ -11.5 dB · SNR 9.2 dB · cell 0A1B2C3D"
+    assert f"signal of lte: {line}" in _table(status).splitlines()
+    assert "signal of fibre" not in _table(status)
+    assert "rssi_dbm" not in status["uplinks"][1]["signal"]
 
 
 def test_what_is_remembered_is_on_the_card_when_the_agent_ends_and_known_to_the_next(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wire.messages import Fact
+from wire.messages import Fact, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,30 @@ def told_en(fact: Fact) -> str:
     """In English; what no sentence is known for comes as names and values."""
     line, values = _line(fact), _values(fact, ".")
     return " ".join(f"{name}={value}" for name, value in values.items()) if line is None else line.en.format_map(values)
+
+
+def heard_id(signal: Signal) -> str:
+    """How a modem hears its operator; what is not known is left out."""
+    return _heard(signal, "sel", ",")
+
+
+def heard_en(signal: Signal) -> str:
+    """lte Telkomsel (51010) · home · RSRP -97 dBm · …"""
+    return _heard(signal, "cell", ".")
+
+
+def _heard(signal: Signal, cell: str, point: str) -> str:
+    code = f"({signal.operator_code})" if signal.operator_code else None
+    network = " ".join(word for word in (signal.technology, signal.operator, code) if word)
+    figures = (
+        ("RSRP", signal.rsrp_dbm, "dBm"),
+        ("RSRQ", signal.rsrq_db, "dB"),
+        ("SNR", signal.snr_db, "dB"),
+        ("RSSI", signal.rssi_dbm, "dBm"),
+    )
+    told = [f"{name} {figure:g} {unit}".replace(".", point) for name, figure, unit in figures if figure is not None]
+    where = f"{cell} {signal.cell_id}" if signal.cell_id else ""
+    return " · ".join(part for part in (network, signal.registration, *told, where) if part) or "-"
 
 
 def _line(fact: Fact) -> _Line | None:

@@ -96,7 +96,7 @@ def _differ(before: Any, after: Any) -> bool:
 
 def paths(answer: bytes) -> tuple[str, ...]:
     """Of the modems that ModemManager knows; raises Unreadable."""
-    return _texts(_tree(answer), "modem-list")
+    return _paths(_tree(answer), "modem-list")
 
 
 def modem(answer: bytes) -> Modem:
@@ -107,7 +107,7 @@ def modem(answer: bytes) -> Modem:
     registration = _text(tree, "modem", "3gpp", "registration-state")
     return Modem(
         interfaces=tuple(name for name, _, kind in ports if kind == "(net)"),
-        bearers=_texts(tree, "modem", "generic", "bearers"),
+        bearers=_paths(tree, "modem", "generic", "bearers"),
         technologies=tuple(name for name in technologies if name != "unknown"),
         operator=_text(tree, "modem", "3gpp", "operator-name"),
         operator_code=_text(tree, "modem", "3gpp", "operator-code"),
@@ -165,6 +165,11 @@ def _text(tree: Any, *keys: str) -> str | None:
 def _texts(tree: Any, *keys: str) -> tuple[str, ...]:
     values = _at(tree, *keys)
     return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()
+
+
+def _paths(tree: Any, *keys: str) -> tuple[str, ...]:
+    """They become arguments of a command, so that they must not look like options."""
+    return tuple(text for text in _texts(tree, *keys) if text.startswith("/"))
 
 
 def _figure(tree: Any, *keys: str) -> float | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from wire import topics
-from wire.messages import LARGEST_BYTES, BadMessage, Delivery, Fact, Record, State, UplinkState, decode
+from wire.messages import LARGEST_BYTES, BadMessage, Delivery, Fact, Record, Signal, State, UplinkState, decode
 
 LONGEST_NAME = 64
 MOST_UPLINKS = 16
@@ -81,7 +81,14 @@ def _names_of_state(state: State) -> Iterator[str]:
 
 
 def _names_of_uplink(uplink: UplinkState) -> tuple[str, ...]:
-    return (uplink.name, uplink.interface, uplink.kind, uplink.operator or "")
+    return (uplink.name, uplink.interface, uplink.kind, uplink.operator or "", *_names_of_signal(uplink.signal))
+
+
+def _names_of_signal(signal: Signal | None) -> tuple[str, ...]:
+    if signal is None:
+        return ()
+    named = (signal.technology, signal.operator, signal.operator_code, signal.cell_id, signal.registration)
+    return tuple(name or "" for name in named)
 
 
 def _flaw_of_delivery(delivery: Delivery) -> str | None:

@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from central.core.intake import Refused, read
 from tests.central.centre import Centre, eventually
 from tests.central.station import SANGATTA, Station, delivery, fact, stamp, state, uplink
-from wire.messages import LARGEST_BYTES, Delivery, Record, State, Summary, UplinkSummary, encode
+from wire.messages import LARGEST_BYTES, Delivery, Record, Signal, State, Summary, UplinkState, UplinkSummary, encode
 from wire.topics import Address, Up
 
 STATE, LOG = (Address(SANGATTA, kind).topic for kind in (Up.STATE, Up.LOG))
 OTHER = "6408042001999"
+
+
+def hearing(signal: Signal) -> UplinkState:
+    return msgspec.structs.replace(uplink("lte"), signal=signal)
 
 
 def kind_of_refusal(topic: str, payload: bytes) -> str:
@@ -52,6 +56,9 @@ def test_good_messages_are_read() -> None:
         (LOG, encode(delivery([fact(1, code="C" * 65)])), "content"),
         (STATE, encode(state(session="s" * 65)), "content"),
         (STATE, encode(state(uplinks=tuple(uplink(f"u{n}") for n in range(17)))), "content"),
+        (STATE, encode(state(uplinks=(hearing(Signal(operator="o" * 65)),))), "content"),
+        (STATE, encode(state(uplinks=(hearing(Signal(cell_id="c" * 65)),))), "content"),
+        (STATE, encode(state(uplinks=(hearing(Signal(rsrp_dbm=-1e300)),))), "content"),
         (STATE, encode(state()).replace(b'"loss":0.01', b'"loss":1.5'), "content"),
         (STATE, encode(state()).replace(b'"v":1', b'"v":' + b"9" * 30), "content"),
     ],

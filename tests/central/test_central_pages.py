@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from tests.central.centre import Centre, eventually
 from tests.central.station import Station, delivery, fact, state, summary, uplink, will
-from wire.messages import Delivery, Health
+from wire.messages import Delivery, Health, Signal
 
 READY, BACKUP, DOWN, GONE, NASTY = (f"64080420011{n:02d}" for n in range(5))
+HEARD = replace(uplink("lte", operator="Telkomsel"), signal=Signal("lte", -97.0, snr_db=9.2, operator="TSEL <b>"))
 NASTY_NAME = '<script src="//x">&'
 
 
@@ -18,7 +20,10 @@ def reported(running: Centre) -> None:
     dead = (uplink("fibre", Health.DEAD), uplink("lte", Health.DEAD, "Telkomsel"))
     said = {
         READY: [state(READY), delivery([fact(1, "AGENT_STARTED"), summary(2)], station=READY)],
-        BACKUP: [state(BACKUP, carries="lte"), delivery([fact(1, "TRAFFIC_MOVED")], station=BACKUP)],
+        BACKUP: [
+            state(BACKUP, carries="lte", uplinks=(uplink("fibre"), HEARD)),
+            delivery([fact(1, "TRAFFIC_MOVED")], station=BACKUP),
+        ],
         DOWN: [state(DOWN, carries=None, uplinks=dead), delivery([fact(1, "NO_UPLINK")], station=DOWN)],
         GONE: [state(GONE), will(GONE), delivery([fact(1)], station=GONE)],
         NASTY: [
@@ -66,6 +71,13 @@ def test_a_station_has_its_own_page_with_its_records(running: Centre) -> None:
 
 def test_a_record_says_what_it_rests_on(running: Centre) -> None:
     assert "tak terdengar apa pun" in running.get(f"/stations/{GONE}/")[2]
+
+
+def test_the_signal_is_shown_with_the_uplink_that_has_one(running: Centre) -> None:
+    shown = "Sinyal</span> lte TSEL &lt;b&gt; · RSRP -97 dBm · SNR 9,2 dB"
+    for path in ("/", f"/stations/{BACKUP}/"):
+        assert running.get(path)[2].count(shown) == 1
+    assert running.station(BACKUP)["uplinks"][1]["signal"]["rsrp_dbm"] == -97.0
 
 
 def test_names_from_outside_are_text(running: Centre) -> None:

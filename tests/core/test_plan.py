@@ -92,6 +92,26 @@ def test_within_a_month_the_bytes_never_fall_and_the_policy_never_goes_back(seen
     assert policies == sorted(policies, key=ORDER.index)
 
 
+@given(st.lists(st.tuples(st.integers(1, 10**6), st.booleans(), st.booleans()), max_size=60))
+def test_counters_that_begin_again_whenever_they_like_add_nothing_that_was_not_carried(
+    moved: list[tuple[int, bool, bool]],
+) -> None:
+    """A modem may come back between two readings too; what it carried since the last one is then lost, and no more."""
+    counted = plan()
+    counted.count(0, 0)
+    carried = since = unread = lost = 0
+    for size, is_read, comes_back in moved:
+        carried, since, unread = carried + size, since + size, unread + size
+        if is_read:
+            before = counted.used.bytes
+            counted.count(since, 0)
+            assert before < counted.used.bytes == carried - lost
+            unread = 0
+        if comes_back:
+            lost, since, unread = lost + unread, 0, 0
+            counted.count(0, 0)  # four readings a second: the interface is seen before it has carried as much again
+
+
 @given(counters, st.data())
 def test_whenever_it_is_restarted_the_same_bytes_are_counted(seen: list[tuple[int, int]], data: st.DataObject) -> None:
     whole, broken = plan(), plan()

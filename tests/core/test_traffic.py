@@ -128,6 +128,16 @@ def test_counters_that_begin_anew_are_no_sign(which: str) -> None:
     assert lte.go(1, 1) is Sign.LIFE
 
 
+@given(st.lists(st.tuples(st.floats(0.3, 30.0), st.booleans()), max_size=50))
+def test_a_modem_that_comes_back_again_and_again_makes_no_load_of_a_trickle(readings: list[tuple[float, bool]]) -> None:
+    lte = counted(rx=10**9, tx=10**9)
+    for after_s, comes_back in readings:
+        trickle = int(0.9 * BUSY_ABOVE_BPS[Kind.LTE] * after_s)
+        lte.rx, lte.tx = (trickle, trickle) if comes_back else (lte.rx + trickle, lte.tx + trickle)
+        lte.read(after_s)
+        assert not lte.busy
+
+
 def test_packet_counters_alone_may_begin_anew() -> None:
     lte = counted(asked=500, answered=500)
     lte.go(1, 1)

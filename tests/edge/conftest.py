@@ -2,14 +2,18 @@
 
 import asyncio
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lab.cell
 import lab.namespace
 from tests.edge.link import space
+from tests.namespaces import neighbours_fetch
 
 
 def wait_until(is_so: Callable[[], bool], patience_s: float = 10.0) -> None:
@@ -35,3 +39,20 @@ def cell() -> Iterator[None]:
         (pytest.fail if "CI" in os.environ else pytest.skip)(why)
     with space(f"edge-{os.getpid()}") as name, lab.namespace.within(name):
         yield
+
+
+@pytest.fixture
+def modem_bus(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
+    """With the real mmcli; neither the bus nor ModemManager is started yet."""
+    from tests.edge.modem_bus import ModemBus
+
+    if not neighbours_fetch.is_ready():
+        (pytest.fail if "CI" in os.environ else pytest.skip)(neighbours_fetch.why_not())
+    caplog.set_level("INFO")
+    with tempfile.TemporaryDirectory(prefix="modem-") as folder:  # short: the address of a socket has 107 bytes
+        made = ModemBus(Path(folder), monkeypatch)
+        made.install_mmcli()
+        try:
+            yield made
+        finally:
+            made.close()

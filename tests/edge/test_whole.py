@@ -1,9 +1,13 @@
 """The daemon as a whole, at work in a real kernel: what its edges see reaches the core, and what it learns the card."""
 
 import asyncio
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from agent.core.events import Event, TrafficCounted
 from agent.core.station import Centre, Kind, Station, Uplink
@@ -12,6 +16,7 @@ from agent.edge import memory
 from agent.edge.kernel import clean_up
 from tests.edge.conftest import become
 from tests.edge.link import FAR, ip, wire
+from tests.edge.modem_bus import AT_HOME, HOME, QUICK, STATION, ModemBus
 
 
 @pytest.mark.usefixtures("cell")
@@ -49,3 +54,23 @@ def test_traffic_is_heard_by_the_core_and_its_memory_outlives_the_run(tmp_path: 
     known, set_aside = memory.read(tmp_path / "memory.json")
     assert known is not None
     assert set_aside is None
+
+
+@pytest.mark.usefixtures("cell")
+def test_a_modems_signal_is_in_the_status_and_costs_the_daemon_no_dbus(modem_bus: ModemBus, tmp_path: Path) -> None:
+    station = replace(STATION, state_dir=str(tmp_path))
+    modem_bus.start_bus()
+    modem_bus.start_manager(**AT_HOME)
+
+    async def run() -> Any:
+        daemon = Daemon(station, "0.1.0")
+        daemon._modems._pace = QUICK
+        working = asyncio.create_task(daemon.run())
+        await become(lambda: daemon._answer({"do": "status"})["uplinks"][1]["signal"] == to_builtins(HOME))
+        daemon._stop()
+        async with asyncio.timeout(10):
+            await working
+        await clean_up(station)
+
+    asyncio.run(run())
+    assert not {"dbus", "gi"} & sys.modules.keys()

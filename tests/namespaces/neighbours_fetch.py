@@ -1,4 +1,4 @@
-"""Fetches other network managers for the tests into a folder of their own: downloaded and unpacked, never installed."""
+"""Fetches other network managers for the tests into a folder of their own: downloaded and unpacked, not installed."""
 
 import shutil
 import subprocess
@@ -11,10 +11,14 @@ WHY_NOT = HOME / "why-not"
 WANTED = (
     *("dbus-daemon", "dhcpcd-base", "dnsmasq-base", "network-manager", "systemd"),
     *("wireguard-go", "wireguard-tools", "bash", "coreutils", "iproute2", "nftables", "procps"),
+    *("modemmanager", "python3-dbus", "python3-gi", "gir1.2-glib-2.0"),
 )
+MOCK = HOME / "mock"  # for the Python of that Debian: here, pip would have to compile what it needs
+MOCKED = "python-dbusmock==0.38.1"  # Debian 12 has an older one, which plays no ModemManager
 LEFT_OUT = ("doc", "locale", "man", "perl")  # of /usr/share
 MERGED = ("bin", "lib", "lib64", "sbin")  # folders that are names for those in /usr
 _KEPT = ROOT / ".wanted"
+_ALL = " ".join((*WANTED, MOCKED))
 
 
 class CannotFetch(Exception):
@@ -30,6 +34,8 @@ def main() -> int:
     print(f"fetching {', '.join(WANTED)} into {HOME} for the tests", flush=True)
     try:
         _unpack(_download())
+        _install_mock()
+        _KEPT.write_text(_ALL)
     except CannotFetch as why:
         WHY_NOT.write_text(str(why))
         print(f"not fetched, so tests that need them will say so: {why}", file=sys.stderr)
@@ -37,7 +43,7 @@ def main() -> int:
 
 
 def is_ready() -> bool:
-    return _KEPT.exists() and _KEPT.read_text() == " ".join(WANTED)
+    return _KEPT.exists() and _KEPT.read_text() == _ALL
 
 
 def why_not() -> str:
@@ -79,7 +85,12 @@ def _unpack(packages: list[Path]) -> None:
             raise CannotFetch(f"{package.name} cannot be unpacked: {why}")
     for name in ("archives", "lists"):
         shutil.rmtree(HOME / name, ignore_errors=True)
-    _KEPT.write_text(" ".join(WANTED))
+
+
+def _install_mock() -> None:
+    alone = ["--quiet", "--disable-pip-version-check", "--no-deps", "--target", str(MOCK)]
+    if why := _run([sys.executable, "-m", "pip", "install", *alone, MOCKED]):
+        raise CannotFetch(f"pip cannot fetch {MOCKED}: {why}")
 
 
 def _run(command: list[str]) -> str:

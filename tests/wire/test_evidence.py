@@ -8,7 +8,7 @@ import pytest
 
 from tests.core.driven import TARGETS, settled
 from wire import evidence
-from wire.messages import Fact
+from wire.messages import Fact, Signal
 
 CAUSES = evidence._BY_CAUSE
 
@@ -58,6 +58,15 @@ def test_every_cause_that_the_core_names_has_its_line() -> None:
                         named.add(value.value)
     assert {"silence", "proven good"} <= named <= CAUSES.keys()
     assert {"loss", "delay", "no carrier", "no gateway", "no such interface", "nothing could be sent"} <= CAUSES.keys()
+
+
+def test_a_signal_is_told_in_both_languages_and_the_unknown_is_left_out() -> None:
+    heard = Signal("lte", -97.0, -11.5, 9.2, -67.0, "PT. X", "51010", "0A1B", "home")
+    told = "lte PT. X (51010) · home · RSRP -97 dBm · RSRQ -11.5 dB · SNR 9.2 dB · RSSI -67 dBm · cell 0A1B"
+    assert evidence.heard_en(heard) == told
+    assert evidence.heard_id(heard) == told.replace("11.5", "11,5").replace("9.2", "9,2").replace("cell", "sel")
+    assert evidence.heard_en(Signal(registration="denied")) == "denied"
+    assert evidence.heard_en(Signal()) == "-"
 
 
 def test_a_value_that_is_missing_is_a_dash() -> None:

@@ -33,6 +33,7 @@ def describe(view: StationView, now_s: float) -> dict[str, Any]:
 
 def _uplink(uplink: Any, age_s: float | None) -> dict[str, Any]:
     described = msgspec.to_builtins(uplink)
+    described["signal_id"] = evidence.heard_id(uplink.signal) if uplink.signal else None
     described["since_s"] = None if age_s is None else uplink.since_s + age_s
     return described
 
