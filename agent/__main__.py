@@ -184,9 +184,7 @@ def _table(status: dict[str, Any]) -> str:
     lines += [
         f"plan of {uplink['name']}: {_plan(uplink['plan'])}" for uplink in status["uplinks"] if uplink.get("plan")
     ]
-    lines += [
-        f"signal of {uplink['name']}: {_signal(uplink)}" for uplink in status["uplinks"] if uplink.get("signal")
-    ]
+    lines += [f"signal of {uplink['name']}: {_signal(uplink)}" for uplink in status["uplinks"] if uplink.get("signal")]
     connected = "connected" if centre["connected"] else "not connected"
     return "\n".join([*lines, f"centre: {connected}, {centre['unsent']} records not yet stored there"])
 
