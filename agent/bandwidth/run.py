@@ -11,7 +11,7 @@ from agent.bandwidth.bound import Bound, CannotMeasure, Carried
 from agent.bandwidth.echoes import Echoes, Talk, added_ms
 from agent.bandwidth.order import Order
 from agent.bandwidth.turn import Desk, take
-from agent.core.bandwidth import OneWay, Tested, of_goodput, of_train, of_transfer, tested
+from agent.core.bandwidth import OneWay, Tested, of_goodput, of_train, of_transfer, result
 from agent.core.delivery import IP_SHARE
 from wire.bandwidth import PACKET_BYTES, TRAIN_AT_MOST, TRAIN_PACKETS, Ask, HowMuch, Received, Turn, Way
 from wire.train import Estimate
@@ -80,7 +80,7 @@ def measure(order: Order, how: str) -> Tested:
         ways = load(Session(order, bound, desk, turn, talk, idle, rtt_s))
     talk.opened.close()
     loss = order.loss if order.loss is not None else 1 - len(idle.answered) / idle.sent
-    return tested(order.uplink, how, ways, rtt_s, loss, bound.up.bytes + bound.down.bytes)
+    return result(order.uplink, how, ways, rtt_s, loss, bound.up.bytes + bound.down.bytes)
 
 
 def public(order: Order) -> Tested:
@@ -92,7 +92,7 @@ def public(order: Order) -> Tested:
             size = round(said[key] / IP_SHARE)
             cost.add(size, size // 1500)
     ways = of_goodput(None, own.mbps[Way.UP], said["up_said_mbps"]), of_goodput(said["down_mbps"], own.mbps[Way.DOWN])
-    return tested(order.uplink, "public speedtest", ways, None, order.loss or 0.0, bound.up.bytes + bound.down.bytes)
+    return result(order.uplink, "public speedtest", ways, None, order.loss or 0.0, bound.up.bytes + bound.down.bytes)
 
 
 def _trains(session: Session) -> tuple[OneWay, OneWay]:

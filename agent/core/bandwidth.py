@@ -116,7 +116,7 @@ def of_goodput(counted_mbps: float | None, own_mbps: float, said_mbps: float | N
     return OneWay(free_mbps + own_mbps, None, True, own_mbps, free_mbps, goodput_mbps=counted_mbps, said_mbps=said_mbps)
 
 
-def tested(
+def result(
     uplink: str, how: str, ways: tuple[OneWay, OneWay], rtt_s: float | None, loss: float, spent_bytes: int
 ) -> Tested:
     up, down = ways
