@@ -98,6 +98,13 @@ def test_it_is_never_an_amplifier(came: list[tuple[bytes, int, float]], sealed: 
     assert told == len(came) + counts.answered
 
 
+def test_what_needs_more_than_one_frame_is_not_answered() -> None:
+    reflection = Reflection()
+    assert ask(reflection, request() + bytes(LARGEST_BYTES - OPEN_BYTES)) is not None
+    assert ask(reflection, request() + bytes(LARGEST_BYTES - OPEN_BYTES + 1)) is None
+    assert reflection.counts.malformed == 1
+
+
 def test_with_a_key_only_what_was_made_with_it_is_answered_and_the_rest_is_counted() -> None:
     reflection = Reflection({5: KEY}.get)
     for data in (request(), request(ssid=5), request(ssid=6, key=KEY), request(ssid=5, key=b"another")):

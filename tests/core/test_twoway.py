@@ -131,6 +131,16 @@ def test_packets_that_overtake_each_other_on_their_way_up_are_no_loss(lived: lis
     assert world.gaps == []
 
 
+OVERTAKEN = [Fate(up_s=1.5), GOOD, GOOD]
+"""The first comes to the reflector behind the second."""
+
+
+@given(st.lists(st.sampled_from([[GOOD], [UP], [DOWN], OVERTAKEN, [*OVERTAKEN[:2], *OVERTAKEN]]), max_size=30))
+def test_losses_beside_packets_that_overtake_each_other_are_told_by_their_way(parts: list[list[Fate]]) -> None:
+    lived = [*(fate for part in parts for fate in part), GOOD]
+    assert told(World().live(lived)) == truth(lived)
+
+
 @given(st.lists(slow_up | slow_down | st.sampled_from([UP, DOWN]), max_size=80))
 def test_whatever_overtakes_what_the_sum_of_losses_is_true(lived: list[Fate]) -> None:
     lived = [*lived, *[GOOD] * 13]
@@ -139,6 +149,7 @@ def test_whatever_overtakes_what_the_sum_of_losses_is_true(lived: list[Fate]) ->
     answered, lost_up, lost_down = truth(lived)
     assert counts.answered + counts.late == answered
     assert counts.lost_up + counts.lost_down + counts.lost_unknown == lost_up + lost_down
+    assert min(counts.lost_up, counts.lost_down, counts.lost_unknown) >= 0
 
 
 @given(st.lists(st.sampled_from([GOOD, GOOD, UP, DOWN, Fate(up_times=2), Fate(up_times=3)]), max_size=60))
@@ -212,6 +223,22 @@ def test_an_answer_after_all_patience_is_a_loss_on_the_way_back() -> None:
     assert world.verdicts[-1] is None
 
 
+def test_a_count_that_grew_by_more_than_we_sent_tells_no_way() -> None:
+    """Somebody sends the reflector what he overheard."""
+    two_way = TwoWay()
+    for second in range(4):
+        two_way.send(second)
+    two_way.returned(Reflected(0, 0, 0.0, 0.1), 0.1)
+    two_way.returned(Reflected(3, 9, 3.0, 0.1), 3.1)
+    assert two_way.settle(100) == [Gap(1, 2, unknown=2)]
+
+
+def test_an_answer_is_too_late_though_nobody_has_settled_yet() -> None:
+    two_way = TwoWay()
+    two_way.send(0.0)
+    assert two_way.returned(Reflected(0, 0, 0.0, 0.1), REMEMBERED_S + 0.1) is None
+
+
 def test_shares_are_of_those_that_could_be_lost_there() -> None:
     counts = Counts(answered=88, late=2, lost_up=10, lost_down=5, lost_unknown=7)
     assert (counts.up.lost, counts.up.of) == (10, 105)
@@ -249,6 +276,7 @@ def test_a_reflector_that_talks_nonsense_breaks_no_sum(happenings: list[tuple[st
     two_way.settle(1e6)
     counts = two_way.take_counts()
     lost = counts.lost_up + counts.lost_down + counts.lost_unknown + two_way.undecided
+    assert min(counts.lost_up, counts.lost_down, counts.lost_unknown) >= 0
     assert counts.answered + counts.late + lost + counts.not_sent == sent
 
 

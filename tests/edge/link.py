@@ -50,3 +50,14 @@ def wire(name: str = "wan0") -> Iterator[str]:
             yield name
         finally:
             subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)  # likewise
+
+
+def another_way_out() -> None:
+    """A default route by another device, in both families; it takes whatever is not bound to its own."""
+    ip("link", "add", "other", "type", "veth", "peer", "name", "nowhere")
+    ip("link", "set", "nowhere", "up")
+    ip("addr", "add", "192.0.2.1/32", "dev", "other")
+    ip("addr", "add", "2001:db8:7::1/64", "dev", "other", "nodad")
+    ip("link", "set", "other", "up")
+    ip("route", "add", "default", "dev", "other")
+    ip("-6", "route", "add", "default", "dev", "other")

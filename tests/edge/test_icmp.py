@@ -20,7 +20,7 @@ from agent.core.station import Centre, Family, Kind, Station, Uplink
 from agent.edge.icmp import HEADER, PAYLOAD, Prober, _request, checksum
 from lab.namespace import within
 from tests.edge.conftest import become
-from tests.edge.link import ELSEWHERE, FAR, FAR6, NEAR, far, ip, wire
+from tests.edge.link import ELSEWHERE, FAR, FAR6, NEAR, another_way_out, far, ip, wire
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
 
@@ -176,7 +176,7 @@ def test_a_router_that_cannot_deliver_is_heard_in_both_families(wan0: str) -> No
 
 def test_an_echo_leaves_by_its_own_device_or_not_at_all(wan0: str) -> None:
     async def test(prober: Prober, heard: list[Event]) -> AsyncIterator[None]:
-        ip("addr", "add", "192.0.2.1/32", "dev", "lo")
+        another_way_out()
         prober.send(SendEchoes("fibre", 1, (FAR,)))
         await become(lambda: len(answers(heard)) == 1)
         ip("link", "set", wan0, "down")
