@@ -16,6 +16,11 @@ KNEE_BENDS = 1.25  # a knee changes the slope by more; less is noise
 KNEE_ODDS = 12.0  # F of two lines against one; jitter alone passes 12 about once in 10,000 trains
 AS_SENT = 1.15  # who comes within this of how he was sent was slowed down by nobody
 ERROR_AT_MOST = 0.25  # a slope less sure tells nothing
+COME_SINGLY = 0.4  # the usual step, of the mean one, where there are no more pauses than a few
+PAUSE = 4.0  # of the usual step
+CATCHING_UP = 3  # steps
+FAR_BESIDE = 5.0  # of the median distance; of noise alone one in 1,000 lies farther
+TRIMMED_TIMES = 4
 CLOCK_S = 5e-6  # how far a stamp may be from the moment, even when all lie on a line
 
 
@@ -83,7 +88,7 @@ def estimate(arrivals: Sequence[Arrival], sent: int) -> Estimate | None:
     if len(way) < SHORTEST_LINE:
         return None
     knee = _knee(way)
-    behind = way[knee:]
+    behind = _trimmed(_served(way[knee:]))
     line = _fit(behind, [point.came_s for point in behind])
     as_sent = _fit(behind, [point.sent_s for point in behind]).s_per_byte
     unhindered = line.s_per_byte <= max(as_sent, 0.0) * AS_SENT
@@ -128,6 +133,48 @@ def _knee(way: Sequence[_Point]) -> int:
     odds = (one.squares - best) / 3 / noise_s2
     slow, fast = max(first.s_per_byte, second.s_per_byte), min(first.s_per_byte, second.s_per_byte)
     return knee if odds > KNEE_ODDS and slow > KNEE_BENDS * fast else 0
+
+
+def _served(way: Sequence[_Point]) -> list[_Point]:
+    """Without the pauses in which the shaper stood still, as a busy machine or a radio does, and made up for nothing.
+
+    One after which the packets come closer is none: it was the receiver who slept, and the rest is as it was.
+    """
+    steps = [
+        _Point(b.carried_bytes - a.carried_bytes, b.sent_s - a.sent_s, b.came_s - a.came_s) for a, b in pairwise(way)
+    ]
+    usual_s = sorted(step.came_s for step in steps)[len(steps) // 2]
+    if usual_s < COME_SINGLY * (way[-1].came_s - way[0].came_s) / len(steps):
+        return list(way)  # in clumps: most steps within one say nothing, and those between are no pauses
+    out = [way[0]]
+    for at, step in enumerate(steps):
+        if step.came_s > PAUSE * usual_s:
+            following = [each.came_s for each in steps[at + 1 : at + 1 + CATCHING_UP]]
+            if len(following) < CATCHING_UP:
+                break  # nobody can tell any more
+            if sum(following) > 0.7 * usual_s * CATCHING_UP:
+                continue
+        last = out[-1]
+        out.append(
+            _Point(last.carried_bytes + step.carried_bytes, last.sent_s + step.sent_s, last.came_s + step.came_s)
+        )
+    return out if 2 * len(out) > len(way) else list(way)
+
+
+def _trimmed(way: list[_Point]) -> list[_Point]:
+    """Without the few that lie far beside the line of the others."""
+    for _ in range(TRIMMED_TIMES):
+        times = [point.came_s for point in way]
+        line = _fit(way, times)
+        mean_bytes = sum(point.carried_bytes for point in way) / len(way)
+        mean_s = sum(times) / len(way)
+        beside = [abs(point.came_s - mean_s - line.s_per_byte * (point.carried_bytes - mean_bytes)) for point in way]
+        limit_s = max(FAR_BESIDE * sorted(beside)[len(way) // 2], CLOCK_S)
+        kept = [point for point, far_s in zip(way, beside, strict=True) if far_s <= limit_s]
+        if len(kept) == len(way) or len(kept) < max(SHORTEST_LINE, 0.75 * len(way)):
+            return way
+        way = kept
+    return way
 
 
 def _fit(way: Sequence[_Point], times: Sequence[float]) -> _Line:

@@ -10,7 +10,9 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import TracebackType
 
 from agent.bandwidth.bound import SO_TIMESTAMPNS, Bound
 from wire.bandwidth import HEADERS_BYTES, LEAST_BYTES, Kind, Packet, Way, packet_bytes, read_packet
@@ -44,12 +46,17 @@ class Came:
     received_ns: int
 
 
-class Talk:
+class Talk(AbstractContextManager["Talk"]):
     """The UDP side of a turn, once its cookie is known."""
 
     def __init__(self, bound: Bound, opened: socket.socket, turn: bytes, cookie: bytes) -> None:
         self.bound, self.opened, self.turn, self.cookie = bound, opened, turn, cookie
         self.headers_bytes = HEADERS_BYTES[6 if opened.family is socket.AF_INET6 else 4]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.opened.close()
 
     def send(self, packet: Packet, size: int = LEAST_BYTES) -> None:
         """The path's error that waits on a socket is not this packet's; loss will tell."""

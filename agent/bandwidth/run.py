@@ -38,8 +38,9 @@ class Own(AbstractContextManager["Own"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         after, seconds = self._look(), max(time.monotonic() - self._at, 1e-3)
-        for way, was, now in zip(Way, self._before, after, strict=True):
+        for way, cost, was, now in zip(Way, (self._bound.up, self._bound.down), self._before, after, strict=True):
             self.mbps[way] = max(0, now - was) * 8e-6 / seconds
+            cost.bytes -= max(0, was - now)  # what a queue of this machine has dropped never left it
 
     def _look(self) -> tuple[int, int]:
         """Of the others: all that was carried, less ours."""
@@ -70,15 +71,13 @@ def measure(order: Order, how: str) -> Tested:
     load, lasts_s = LOADS[how]
     bound = Bound(order.device, order.server, ANSWER_WITHIN_S)
     desk, turn = take(bound, Ask(order.group, order.bytes, lasts_s), order.patience_s)
-    with desk:
-        talk = trains.prove(bound, turn)
+    with desk, trains.prove(bound, turn) as talk:
         idle = Echoes(talk)
         idle.watch(IDLE_S, DRAIN_S)
         if not idle.answered:
             raise CannotMeasure("no echo of a dozen has come back from the centre; this uplink loses nearly everything")
         rtt_s = min(echo.rtt_s for echo in idle.answered)
         ways = load(Session(order, bound, desk, turn, talk, idle, rtt_s))
-    talk.opened.close()
     loss = order.loss if order.loss is not None else 1 - len(idle.answered) / idle.sent
     return result(order.uplink, how, ways, rtt_s, loss, bound.up.bytes + bound.down.bytes)
 

@@ -23,6 +23,7 @@ def prove(bound: Bound, turn: Turn) -> Talk:
         if came is not None and came.packet.kind is Kind.COOKIE:
             talk.cookie = came.packet.cookie
             return talk
+    talk.opened.close()
     raise Unreachable(f"the centre's bandwidth server answers by TCP and not by UDP on {bound.device}; is UDP blocked?")
 
 

@@ -1,5 +1,6 @@
 """An adaptive transfer: TCP one way, counted by who receives, ended when its rate is known; with echoes beside it."""
 
+import contextlib
 import os
 import select
 import socket
@@ -25,13 +26,13 @@ def up(bound: Bound, desk: Desk, turn: Turn, size: int, rtt_s: float, echoes: Ec
             wants = [opened] if left else []
             wait_s = max(0.0, min(echoes.due_at, until) - now)
             readable, writable, _ = select.select([opened, echoes.talk.opened], wants, [], wait_s)
-            if writable:
-                left -= opened.send(BLOCK[: min(left, len(BLOCK))])
-                if not left:
-                    opened.shutdown(socket.SHUT_WR)
-            if opened in readable and not opened.recv(1):
+            if opened in readable:  # it never says anything here, so this is the end
                 break
-    except (ConnectionError, BlockingIOError):
+            with contextlib.suppress(BlockingIOError):
+                left -= opened.send(BLOCK[: min(left, len(BLOCK))]) if writable else 0
+            if writable and not left:
+                opened.shutdown(socket.SHUT_WR)
+    except ConnectionError:
         pass  # it has seen enough
     bound.charge(opened)
     abort(opened)
@@ -62,7 +63,8 @@ def down(bound: Bound, turn: Turn, size: int, rtt_s: float, echoes: Echoes) -> R
     rate = settling.rate
     if rate is None:
         return None
-    bound.down.add(round(rate.mbps * 125_000 * rtt_s), 0)  # was on its way when we had seen enough, and comes in vain
+    in_vain = min(left, round(rate.mbps * 125_000 * rtt_s))  # was on its way when we had seen enough
+    bound.down.add(max(0, in_vain), 0)
     return Received(rate.bytes, rate.mbps, rate.settled, rate.seconds)
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import AbstractContextManager
 from types import TracebackType
 
 from agent.bandwidth.bound import Bound, CannotMeasure, Unreachable
@@ -13,19 +14,19 @@ class NoTurn(CannotMeasure):
     """Others test."""
 
 
-class Desk:
+class Desk(AbstractContextManager["Desk"]):
     """The connection that holds the turn."""
 
     def __init__(self, bound: Bound) -> None:
         self._bound, self._socket = bound, bound.tcp()
         self._lines = self._socket.makefile("rb")
 
-    def __enter__(self) -> "Desk":
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._bound.charge(self._socket)
         self._lines.close()
         self._socket.close()
@@ -53,10 +54,14 @@ def take(bound: Bound, ask: Ask, patience_s: float) -> tuple[Desk, Turn]:
     until = time.monotonic() + patience_s
     while True:
         desk = Desk(bound)
-        reply = desk.ask(ask)
+        try:
+            reply = desk.ask(ask)
+        except Unreachable:
+            desk.close()
+            raise
         if isinstance(reply, Turn):
             return desk, reply
-        desk.__exit__(None, None, None)
+        desk.close()
         again_s = reply.again_s if isinstance(reply, Busy) else patience_s
         if time.monotonic() + again_s > until:
             raise NoTurn(f"others who share this beam or cell are testing; come again in {again_s:.0f} s")

@@ -131,6 +131,35 @@ def test_noise_as_large_as_the_train_is_not_sold_as_a_rate() -> None:
     assert told.at_least or told.error > 0.1
 
 
+def shifted(came: list[Arrival], at: int, delay_s: float) -> list[Arrival]:
+    return [
+        Arrival(each.number, each.sent_s, each.came_s + (delay_s if each.number >= at else 0), each.size_bytes)
+        for each in came
+    ]
+
+
+@pytest.mark.parametrize("at", [7, 20, 40, 56, 58, 59])
+@pytest.mark.parametrize("mbps", [1, 5, 20])
+def test_a_moment_in_which_the_shaper_stood_still_bends_no_slope(mbps: float, at: int) -> None:
+    pause_s = 6 * SIZE_BYTES * 8e-6 / mbps
+    assert read(shifted(shaped(mbps), at, pause_s)).mbps == pytest.approx(mbps, rel=0.02)
+    assert read(shifted(shifted(shaped(mbps), at, pause_s), 30, pause_s)).mbps == pytest.approx(mbps, rel=0.02)
+
+
+@pytest.mark.parametrize("at", [7, 20, 40, 56])
+def test_a_receiver_that_slept_and_found_many_at_once_bends_no_slope(at: int) -> None:
+    came = shaped(5)
+    slept = [Arrival(e.number, e.sent_s, max(e.came_s, came[at].came_s + 0.009), e.size_bytes) for e in came[at:]]
+    assert read([*came[:at], *slept]).mbps == pytest.approx(5, rel=0.03)
+
+
+@pytest.mark.parametrize("clump", [2, 3, 5])
+def test_packets_that_come_in_clumps_are_read_as_a_whole(clump: int) -> None:
+    came = shaped(5)
+    clumped = [Arrival(e.number, e.sent_s, came[e.number - e.number % clump].came_s, e.size_bytes) for e in came]
+    assert read(clumped).mbps == pytest.approx(5, rel=0.04)
+
+
 @pytest.mark.parametrize("count", [0, 1, 5, 8])
 def test_too_few_say_nothing(count: int) -> None:
     assert estimate(shaped(5)[:count], 60) is None
