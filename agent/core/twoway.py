@@ -184,9 +184,7 @@ class TwoWay:
         return self._close_gap(missing)
 
     def _is_overtaken(self, heard: "_Heard") -> bool:
-        """Something sent later was counted earlier, or something sent earlier was counted later."""
-        if any(number > heard.number for number in self._numbers):
-            return True
+        """Something sent later was counted earlier."""
         return any(
             self._before.number < later.heard.number < heard.number
             and later.heard.reflected_at_s < heard.reflected_at_s

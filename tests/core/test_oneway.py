@@ -106,6 +106,13 @@ def test_a_path_that_became_shorter_is_the_new_minimum_and_no_step() -> None:
     assert min(above.known_s for _, above in found[650:]) > 500
 
 
+def test_a_minimum_that_was_just_lowered_holds_for_the_next_packet() -> None:
+    def up(at: float) -> float:
+        return 0.004 if at < 703 else 0.01 if at >= 704 else 0.0
+
+    assert measured(710, up=up)[704][1].up_s == pytest.approx(0.01, abs=1e-4)
+
+
 def test_a_path_that_became_longer_is_delay_until_the_window_has_passed() -> None:
     found = dict(measured(1400, up=between(700, 1e9, 0.1)))
     assert found[1200.0].up_s == pytest.approx(0.1, abs=1e-3)
