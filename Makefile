@@ -60,7 +60,10 @@ bench-detect: setup ## simulate months of every kind of link under our detector 
 bench-cost: setup ## measure what the agent costs; writes the table in docs/architecture.md
 	@$(PY) -m lab enter -- $(PY) -m bench.daemon_cost
 
+bench-measure: setup ## measure how well bandwidth is measured; SIAGA_TRACES names recordings; writes docs/measuring.md
+	@$(PY) -m lab enter -- $(PY) -m bench.measure
+
 clean: ## remove the virtual environment and what builds leave behind
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
 
-.PHONY: help setup demo neighbours test lint types check docs bench-lab bench-failover bench-detect bench-cost clean
+.PHONY: help setup demo neighbours test lint types check docs bench-lab bench-failover bench-detect bench-cost bench-measure clean

@@ -1,0 +1,1 @@
+"""How well the agent measures: each section is a table of its own in docs/measuring.md."""
