@@ -15,6 +15,7 @@ from agent.__main__ import _table
 from agent.core.decide import Phase
 from agent.core.events import (
     DateKnown,
+    KernelSeen,
     Noticed,
     OverrideAsked,
     OverrideEnded,
@@ -25,6 +26,7 @@ from agent.core.events import (
     Tick,
 )
 from agent.core.memory import Memory
+from agent.core.routes import Link
 from agent.core.station import Centre, Kind, Station, Uplink
 from agent.daemon import WAITING_AT_MOST, Daemon, _line, _sentence
 from agent.edge import memory
@@ -145,6 +147,15 @@ def test_the_status_is_plain_json(tmp_path: Path) -> None:
     assert status["centre"] == {"connected": False, "unsent": 0}
     assert status["phase"] == "normal"
     assert [uplink["signal"] for uplink in status["uplinks"]] == [None, None]
+
+
+def test_who_asks_modems_hears_of_an_interface_that_was_renamed(tmp_path: Path) -> None:
+    async def test(daemon: Daemon) -> None:
+        daemon.emit(KernelSeen((Link("wan0", index=1), Link("wwan9", index=2))))
+        await daemon._next()
+        assert daemon._modems._device == {"lte": "wwan9"}
+
+    with_daemon(tmp_path, test)
 
 
 def test_the_status_shows_a_signal_that_was_heard(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import signal as signals
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -226,9 +226,22 @@ class Modems:
         self._faults[about] = fault or ""
 
     async def _mmcli(self, *arguments: str) -> bytes:
-        """Its answer; raises Fault, Gone. Whatever it does, it is no more when this returns."""
+        """Its answer; raises Fault, Gone. Whatever it does, it is no more when this returns.
+
+        Who is cancelled meanwhile waits for its end, which has its limit: half a start or half an end leaves something.
+        """
+        asking = asyncio.ensure_future(self._run("mmcli", "-J", *arguments))
         try:
-            process = await _started("mmcli", "-J", *arguments)
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            await asyncio.gather(asking, return_exceptions=True)
+            raise
+
+    async def _run(self, *command: str) -> bytes:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
+            )
         except OSError as why:
             raise Gone(f"mmcli cannot be started: {why.strerror}") from None
         try:
@@ -238,32 +251,14 @@ class Modems:
         except TimeoutError:
             raise Fault(f"mmcli did not answer within {self._pace.answer_s:g} s") from None
         finally:
-            await _end(process)
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signals.SIGKILL)  # with all that it has started
+                await process.communicate()  # to the end of what was written, or the pipes stay open
         if process.returncode:
             said = " ".join(complaint.decode(errors="replace").split()).removeprefix("error: ")
             raise (Gone if said.startswith(GONE) else Fault)(f"mmcli says: {said[:200]}")
         return answer
-
-
-async def _started(*command: str) -> Process:
-    """Raises OSError. A start that is cancelled half way never ends in asyncio, so it is let come to its end first."""
-    starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True)
-    )
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        with contextlib.suppress(OSError):
-            await _end(await starting)
-        raise
-
-
-async def _end(process: Process) -> None:
-    """With all that it has started; and to the end of what it had written, or its pipes stay open."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signals.SIGKILL)
-        await process.communicate()
 
 
 async def _bounded(stream: asyncio.StreamReader | None) -> bytes:

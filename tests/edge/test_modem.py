@@ -162,6 +162,20 @@ def test_without_a_modem_there_is_one_line_and_looks_grow_rare(
     assert all(pause >= least for pause, least in zip(pauses, (0.1, 0.2, 0.2), strict=False))
 
 
+def test_an_interface_that_comes_and_goes_does_not_make_it_look_more_often(modem_bus: ModemBus) -> None:
+    modem_bus.start_bus()
+    modem_bus.start_manager()
+    pace = Pace(turn_s=0.05, look_s=0.5)
+
+    async def story(_: Heard, modems: Modems) -> None:
+        index = count()
+        await become(lambda: modems.see(flapping(next(index))) is None and modem_bus.times("-L") > 4)
+
+    begun_s = time.monotonic()
+    at_work(story, pace)
+    assert modem_bus.times("-L") <= (time.monotonic() - begun_s) / pace.look_s + 1
+
+
 def test_a_modem_that_vanishes_is_not_known_and_is_found_again(modem_bus: ModemBus) -> None:
     modem_bus.start_bus()
     modem_bus.start_manager(**AT_HOME)

@@ -1,7 +1,10 @@
 """The modem's edge where mmcli is not there, hangs or speaks nonsense: one line, and no harm to anybody."""
 
 import asyncio
+import gc
 import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from agent.core.events import KernelSeen
 from agent.core.routes import Link
 from agent.core.station import Station
-from agent.edge.modem import Modems, Pace
+from agent.edge.modem import Modems
 from tests.edge.conftest import become, wait_until
 from tests.edge.modem_bus import AT_HOME, HOME, QUICK, STATION, Heard, ModemBus, at_work, lines
 
@@ -32,6 +35,7 @@ def test_without_mmcli_there_is_one_line_and_nothing_else(
     at_work(story)
 
 
+SHORT = replace(QUICK, answer_s=0.3)
 HANGS = "echo $$ >> {pids}; sleep 600 & echo $! >> {pids}; wait"
 
 
@@ -45,8 +49,8 @@ def test_an_mmcli_that_hangs_is_ended_with_all_that_it_started(
         await become(lambda: modem_bus.times("-L") > 2)
         assert heard.events == []
 
-    at_work(story, Pace(turn_s=0.05, look_s=0.1, look_at_most_s=0.1, answer_s=0.2))
-    assert lines(caplog) == ["the signal of lte is not known: mmcli did not answer within 0.2 s"]
+    at_work(story, SHORT)
+    assert lines(caplog) == ["the signal of lte is not known: mmcli did not answer within 0.3 s"]
     assert len(pids.read_text().split()) >= 6
     wait_until(lambda: not any(is_running(int(pid)) for pid in pids.read_text().split()))
 
@@ -66,8 +70,47 @@ def test_an_agent_that_ends_leaves_no_mmcli_behind(modem_bus: ModemBus, tmp_path
     async def story(_: Heard, __: Modems) -> None:
         await become(lambda: pids.exists() and len(pids.read_text().split()) == 2)
 
-    at_work(story)
+    at_work(story, replace(SHORT, answer_s=2))
     wait_until(lambda: not any(is_running(int(pid)) for pid in pids.read_text().split()))
+
+
+@pytest.mark.parametrize("steps", range(3, 8))
+def test_it_ends_when_it_is_cancelled_in_the_middle_of_a_start(modem_bus: ModemBus, tmp_path: Path, steps: int) -> None:
+    """Where asyncio alone waits for what mmcli has started."""
+    pids = tmp_path / "pids"
+    modem_bus.install_mmcli(HANGS.format(pids=pids))
+
+    async def run() -> None:
+        working = asyncio.create_task(Modems(STATION, lambda _: None, SHORT).run())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)  # and the loop stands still meanwhile
+        working.cancel()
+        done, _ = await asyncio.wait([working], timeout=5)
+        for pid in pids.read_text().split() if not done else ():
+            os.kill(int(pid), signal.SIGKILL)
+        assert done
+
+    asyncio.run(run())
+    wait_until(lambda: not any(is_running(int(pid)) for pid in pids.read_text().split()))
+
+
+def test_an_mmcli_that_is_cut_off_leaves_no_pipe_open(modem_bus: ModemBus) -> None:
+    modem_bus.install_mmcli("yes >&2")
+
+    async def story(_: Heard, __: Modems) -> None:
+        looks = modem_bus.times("-L")
+        await become(lambda: modem_bus.times("-L") > looks + 3)
+
+    gc.collect()
+    gc.disable()  # it would close what we forgot
+    try:
+        at_work(story, SHORT)
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        at_work(story, SHORT)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
