@@ -1,12 +1,14 @@
-"""The commands: run, check, status, move, auto, phase, measure, cleanup."""
+"""The commands: run, check, status, diagnose, move, auto, phase, measure, cleanup."""
 
 import argparse
 import asyncio
 import json
 import logging
+import os
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +18,7 @@ import msgspec
 
 from agent.config import DEFAULT_PATH, ConfigError, load
 from agent.core.decide import Phase
-from agent.core.station import Station
+from agent.core.station import Family, Station
 from agent.edge import control, privileges
 from wire.evidence import heard_en
 from wire.messages import Signal
@@ -102,6 +104,20 @@ def _status(parsed: argparse.Namespace) -> int:
     status = _ask(parsed, {"do": "status"})
     print(json.dumps(status, indent=2) if parsed.json else _table(status))
     return GOOD
+
+
+def _diagnose(parsed: argparse.Namespace) -> int:
+    began_at = time.monotonic()
+    station = load(parsed.config)
+    uplink = station.uplink(parsed.uplink)
+    if uplink is None:
+        known = ", ".join(each.name for each in station.uplinks)
+        raise Refusal(f"there is no uplink {parsed.uplink}; there are {known}")
+    if not privileges.held():
+        raise Refusal("looking at an uplink sends raw packets, which needs CAP_NET_RAW and CAP_NET_ADMIN; run as root")
+    from agent.diagnose.command import diagnose  # scapy alone is 40 MB; no other command needs it
+
+    return diagnose(station, uplink, began_at, parsed.bytes, parsed.lang, parsed.family, parsed.json)
 
 
 def _move(parsed: argparse.Namespace) -> int:
@@ -211,6 +227,17 @@ def _duration(text: str) -> float:
     return seconds
 
 
+def _bytes(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes; write 20000")
+    return int(text)
+
+
+def _language() -> str:
+    said = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
+    return "id" if said.startswith("id") else "en"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("siaga-agent", description="Keeps a polling station online.")
     parser.add_argument("--version", action="version", version=f"siaga-agent {version('siaga')}")
@@ -227,6 +254,12 @@ def _parser() -> argparse.ArgumentParser:
     command("status", _status, "show how the running agent sees its uplinks").add_argument(
         "--json", action="store_true", help="for programs"
     )
+    look = command("diagnose", _diagnose, "look closely at one uplink, and say where its fault is and whom to call")
+    look.add_argument("uplink", metavar="UPLINK")
+    look.add_argument("--json", action="store_true", help="for programs")
+    look.add_argument("--bytes", type=_bytes, default=40_000, metavar="N", help="spend no more; default 40000")
+    look.add_argument("--family", type=Family, choices=list(Family), help="default: ipv4 if the uplink has it")
+    look.add_argument("--lang", choices=("id", "en"), default=_language(), help="of the lines; default: as LANG says")
     move = command("move", _move, "send traffic by this uplink, whatever the agent thinks of it")
     move.add_argument("uplink", metavar="UPLINK")
     move.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="90s, 30m, 2h; default: until auto")

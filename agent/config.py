@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
-from agent.core.station import Centre, Essential, Lan, Metered, Station, Uplink
+from agent.core.station import Centre, Check, Essential, Lan, Metered, Station, Uplink
 from wire.topics import is_station
 
 DEFAULT_PATH = Path("/etc/siaga/agent.yaml")
@@ -17,6 +17,8 @@ INTERFACE_BYTES = 15  # the kernel's IFNAMSIZ less the closing zero
 NAME_BYTES = 32  # it stands in topics, tables and on cards
 OPERATOR_LETTERS = 64  # the centre takes no longer name
 STATE_DIR_BYTES = 96  # a socket in it has an address of at most 107
+BODY_BYTES = 1024  # a page that a diagnosis fetches on a metered link
+ZONE_BYTES = 200  # a random label is put before it
 MB_AT_LEAST = 0.1  # 1,400 echoes
 UP_KBPS_AT_LEAST, UP_KBPS_AT_MOST = 64, 1_000_000
 PREFIX_AT_MOST = 64  # each host below has an address of its own
@@ -108,6 +110,7 @@ def _disagreements(station: Station) -> list[str]:
         *_prefix_mistakes(station.uplinks, station.lan),
         *_centre_mistakes(station.centre),
         *_essential_mistakes(station.essential),
+        *_check_mistakes(station.check or Check()),
     ]
 
 
@@ -259,6 +262,52 @@ def _is_url(text: str, scheme: str) -> bool:
 
 def _has_port(text: str) -> bool:
     return text.rpartition(":")[2].isdigit()
+
+
+def _check_mistakes(check: Check) -> list[str]:
+    found = []
+    for one, other in (("http", "body"), ("name", "answer"), ("tls_ca", "tls")):
+        for given, needed in ((one, other), (other, one)):
+            if given != "tls" and getattr(check, given) is not None and getattr(check, needed) is None:
+                found.append(f"check.{given}: needs check.{needed} beside it")
+    if check.http is not None and not _is_page(check.http):
+        found.append(f"check.http = {_short(check.http)}: must be http://host/path; TLS would hide a portal")
+    if check.body is not None and not 0 < len(check.body.encode()) <= BODY_BYTES:
+        found.append(f"check.body = {_short(check.body)}: 1 to {BODY_BYTES} bytes are possible")
+    if check.name is not None and not _is_zone(check.name):
+        found.append(f"check.name = {_short(check.name)}: must be a domain name, as check.example.id")
+    if check.answer is not None and not _is_address(check.answer):
+        found.append(f"check.answer = {_short(check.answer)}: is not an IP address")
+    if check.tls is not None and not _is_server(check.tls):
+        found.append(f"check.tls = {_short(check.tls)}: must be host or host:port")
+    if check.tls_ca is not None and not Path(check.tls_ca).is_absolute():
+        found.append(f"check.tls_ca = {_short(check.tls_ca)}: must be an absolute path")
+    return found
+
+
+def _is_page(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        bare = "@" not in url.netloc and not url.fragment and url.path.startswith("/")
+        good = url.scheme == "http" and bool(url.hostname) and bare and (url.port is None or url.port > 0)
+    except ValueError:
+        return False
+    return good and text.isascii() and text.isprintable() and " " not in text
+
+
+def _is_server(text: str) -> bool:
+    try:
+        url = urlsplit(f"//{text}")
+        good = bool(url.hostname) and text == url.netloc and (url.port is None or url.port > 0)
+    except ValueError:
+        return False
+    return good and "@" not in text and text.isascii() and text.isprintable() and " " not in text
+
+
+def _is_zone(text: str) -> bool:
+    labels = text.split(".")
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789-_"
+    return len(text) <= ZONE_BYTES and all(0 < len(each) < 64 and set(each.lower()) <= set(letters) for each in labels)
 
 
 def _is_address(text: str) -> bool:

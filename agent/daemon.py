@@ -17,6 +17,7 @@ from agent.core.decide import Phase
 from agent.core.events import (
     BandwidthTested,
     DateKnown,
+    Diagnose,
     Effect,
     Event,
     KernelSeen,
@@ -37,6 +38,7 @@ from agent.core.report import Numbering
 from agent.core.station import Station
 from agent.edge import clock, control, memory, systemd
 from agent.edge.broker import Courier
+from agent.edge.child import Examiner
 from agent.edge.icmp import Prober
 from agent.edge.kernel import Kernel
 from agent.edge.modem import Modems
@@ -70,6 +72,7 @@ class Daemon:
         self._kernel = Kernel(station, self.emit)
         self._traffic = Traffic(station, self.emit)
         self._modems = Modems(station, self.emit)
+        self._examiner = Examiner(station, self.emit)
         self._courier = Courier(station, self._spool, version, self._stamp)
         self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
         self._notify = systemd.Notify()
@@ -95,7 +98,8 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             server = await control.serve(Path(self._station.state_dir), self._answer)
             self._courier.start()
-            lasting = [tasks.create_task(each.run()) for each in (self._kernel, self._traffic, self._modems)]
+            edges = (self._kernel, self._traffic, self._modems, self._examiner)
+            lasting = [tasks.create_task(each.run()) for each in edges]
             self._notify.ready()
             await self._think()
             server.close()
@@ -146,6 +150,8 @@ class Daemon:
                 self._kernel.want(wish)
             case SendEchoes():
                 self._prober.send(effect)
+            case Diagnose():
+                self._examiner.order(effect)
             case ShowState():
                 self._courier.show(effect)
                 self._notify.status(_line(effect))

@@ -1,6 +1,7 @@
 """Who may import whom, and what every file of ours has; held by reading the source, not by running it."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "agent.edge": ("agent.core", "agent.edge", "wire"),
     "agent.bandwidth": ("agent.bandwidth", "agent.core", "agent.edge", "wire"),
     "agent.config": ("agent.core", "wire"),
+    "agent.daemon": ("agent.core", "agent.edge", "wire"),
+    "agent.diagnose": ("agent.core", "agent.diagnose", "agent.edge", "wire"),
     "agent": ("agent", "wire"),
     "central.core": ("central.core", "wire"),
     "central.edge": ("central.core", "central.edge", "wire"),
@@ -31,6 +34,7 @@ NEVER_IMPORT: dict[str, set[str]] = {
     "agent.core": NEVER_IN_A_CORE | ONLY_AT_THE_DESK,
     "central.core": NEVER_IN_A_CORE | ONLY_AT_THE_DESK,
     "agent": ONLY_AT_THE_DESK,
+    "agent.diagnose": ONLY_AT_THE_DESK - {"scapy", "icmplib"},  # it looks on demand, in a process of its own
 }
 TOOLS = {"agent.bandwidth.speedtest_cli": {"speedtest"}}  # started in a child process, and imported by nobody
 CORE_MAY_INSTALL = {"msgspec"}
@@ -46,11 +50,13 @@ def breaches(module: str, source: str) -> list[str]:
             continue
         if name.split(".")[0] in OURS and not _within(name, MAY_IMPORT[part]):
             found.append(f"{module}: imports {name}; {part} may import only {', '.join(MAY_IMPORT[part])} of ours")
-        for above in (each for each in NEVER_IMPORT if _within(module, (each,))):
+        for above in _rules_of(module):
             if name.split(".")[0] in NEVER_IMPORT[above] - TOOLS.get(module, set()):
                 found.append(f"{module}: imports {name}, which {above} never does")
         if name in TOOLS:
             found.append(f"{module}: imports {name}, which only a child process may")
+        if name.startswith("scapy.all"):
+            found.append(f"{module}: imports scapy.all, which is 72 MB; name the layers")
         if part.endswith(".core") and not _is_plain(name):
             found.append(f"{module}: imports {name}; a core may install {', '.join(CORE_MAY_INSTALL)} only")
     return found
@@ -69,6 +75,11 @@ def _imports(source: str) -> Iterator[tuple[str, int]]:
                 yield from ((f"{module}.{alias.name}" if module in OURS else str(module), level) for alias in names)
             case ast.Call(func=ast.Name(id="__import__") | ast.Attribute(attr="import_module"), args=[first, *_]):
                 yield (str(first.value) if isinstance(first, ast.Constant) else "?"), 0
+
+
+def _rules_of(module: str) -> list[str]:
+    above = [each for each in NEVER_IMPORT if _within(module, (each,))]
+    return ["agent.diagnose"] if "agent.diagnose" in above else above
 
 
 def _longest(module: str, parts: dict[str, tuple[str, ...]]) -> str:
@@ -118,11 +129,17 @@ def test_the_modules_of_every_part_are_looked_at() -> None:
         ("agent.core.judge", "from . import measure", "relatively"),
         ("agent.edge.icmp", "from agent.daemon import Daemon", "of ours"),
         ("agent.edge.icmp", "from agent import config", "of ours"),
-        ("agent.edge.icmp", "import scapy.all", "never"),
+        ("agent.edge.icmp", "import scapy.layers.l2", "never"),
         ("agent.daemon", "import icmplib", "never"),
         ("agent.edge.modem", "import dbus", "never"),
         ("agent.daemon", "from speedtest import Speedtest", "never"),
         ("agent.daemon", "from central.core import fleet", "of ours"),
+        ("agent.daemon", "from agent.diagnose import run", "of ours"),
+        ("agent.daemon", "def late():\n    import agent.diagnose.command", "of ours"),
+        ("agent.edge.child", "from agent.diagnose.judge import judge", "of ours"),
+        ("agent.core.diagnosis", "from agent.diagnose.look import Look", "of ours"),
+        ("agent.diagnose.path", "from agent.daemon import Daemon", "of ours"),
+        ("agent.diagnose.path", "from scapy.all import IP", "72 MB"),
         ("agent.config", "from agent.edge.spool import Spool", "of ours"),
         ("central.core.fleet", "import logging", "never"),
         ("central.core.fleet", "from django.db import models", "install"),
@@ -148,6 +165,18 @@ def test_what_is_allowed_is_not_complained_about() -> None:
         '"""Why."""\nimport msgspec\nfrom math import log\nfrom agent.core.station import Kind\nimport wire.topics\n'
     )
     assert breaches("agent.core.judge", allowed) == []
+
+
+def test_what_looks_on_demand_may_use_the_tools_of_the_desk() -> None:
+    assert breaches("agent.diagnose.path", '"""Why."""\nimport icmplib\nfrom scapy.layers.l2 import ARP\n') == []
+
+
+def test_the_daemon_starts_without_a_module_of_the_diagnosis() -> None:
+    """Seen in a process, not read: what a library brings along counts too."""
+    asked = "import sys, agent.daemon; print(sorted({n.split('.')[0] for n in sys.modules} & {'scapy', 'icmplib'}))"
+    asked += "; print([name for name in sys.modules if name.startswith('agent.diagnose')])"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n[]\n"
 
 
 @pytest.mark.parametrize("folder", ["config", "systemd"])

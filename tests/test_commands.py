@@ -18,7 +18,7 @@ import pytest
 from agent.edge import control
 
 COMMAND = str(Path(sys.executable).with_name("siaga-agent"))
-COMMANDS = ("run", "check", "status", "move", "auto", "phase", "cleanup")
+COMMANDS = ("run", "check", "status", "diagnose", "move", "auto", "phase", "cleanup")
 CONFIG = """
 station: "6408042001143"
 uplinks: [{{name: fibre, interface: wan0, kind: fibre}}, {{name: lte, interface: wan1, kind: lte}}]
@@ -82,7 +82,17 @@ def test_each_mistake_in_a_configuration_is_one_line_and_no_traceback(config: Pa
 
 
 @pytest.mark.parametrize(
-    "command", [("check",), ("run",), ("status",), ("move", "lte"), ("auto",), ("phase", "count"), ("cleanup",)]
+    "command",
+    [
+        ("check",),
+        ("run",),
+        ("status",),
+        ("diagnose", "lte"),
+        ("move", "lte"),
+        ("auto",),
+        ("phase", "count"),
+        ("cleanup",),
+    ],
 )
 def test_without_a_configuration_every_command_says_so(command: tuple[str, ...], tmp_path: Path) -> None:
     done = siaga(*command, "--config", tmp_path / "none.yaml")
@@ -98,6 +108,27 @@ def test_without_an_agent_there_is_one_sentence_and_code_three(command: tuple[st
     done = siaga(*command, "--config", config)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == f"siaga-agent: no agent is running with state_dir {config.parent}/state\n"
+
+
+def test_an_uplink_that_is_none_is_not_diagnosed(config: Path) -> None:
+    done = siaga("diagnose", "geo", "--config", config)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "siaga-agent: there is no uplink geo; there are fibre, lte\n"
+
+
+@pytest.mark.parametrize("size", ["", "-1", "many", "1e4", "1" * 10, "²"])
+def test_a_number_of_bytes_that_is_none_is_refused(size: str, config: Path) -> None:
+    done = siaga("diagnose", "lte", f"--bytes={size}", "--config", config)
+    assert done.returncode == 2
+    assert f"{size!r} is no number of bytes; write 20000" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to come so far")
+def test_a_diagnosis_needs_neither_agent_nor_interface(config: Path) -> None:
+    config.write_text(config.read_text().replace("wan1", "no-such-wan"))
+    done = siaga("diagnose", "lte", "--config", config)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines()[-1].startswith("There is no interface no-such-wan: technician: ")
 
 
 @pytest.mark.parametrize("duration", ["", "soon", "30", "m", "-5m", "0s", "nans", "infh", "5d", "1e400s"])

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config import ConfigError, load, parse
-from agent.core.station import Centre, Essential, Guarantee, Kind, Lan, Metered, Nat, Station, Uplink
+from agent.core.station import Centre, Check, Essential, Guarantee, Kind, Lan, Metered, Nat, Station, Uplink
 
 WHOLE = """
 station: "6408042001143"
@@ -67,7 +68,7 @@ def with_change(change: dict[str, Any]) -> str:
         *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
         place = value
         for step in way:
-            place = place[step]
+            place = place.setdefault(step, {}) if isinstance(place, dict) else place[step]
         if new is None:
             place.pop(last, None) if isinstance(place, dict) else place.pop(last)
         else:
@@ -103,6 +104,22 @@ def test_the_whole_example_is_read() -> None:
         ),
         state_dir="/srv/siaga",
     )
+
+
+def test_a_check_is_read() -> None:
+    page = {"http": "http://centre.example:8080/siaga/check", "body": "siaga check\n"}
+    name = {"name": "check.example.id", "answer": "2001:db8::1"}
+    safe = {"tls": "centre.example:8883", "tls_ca": "/etc/siaga/ca.pem"}
+    assert parse(with_change({"check": {**page, **name, **safe}})).check == Check(**page, **name, **safe)
+    assert parse(with_change({"check": {"tls": "[2001:db8::1]"}})).check == Check(tls="[2001:db8::1]")
+    assert parse(WHOLE).check is None
+
+
+@pytest.mark.parametrize("text", [WHOLE, LEAST, Path("config/agent.yaml").read_text()])
+def test_what_was_read_is_read_the_same_from_what_the_agent_hands_on(text: str) -> None:
+    """A diagnosis is a child of the agent, and is given the configuration that the agent runs with."""
+    station = parse(text)
+    assert parse(msgspec.json.encode(station).decode()) == station
 
 
 def test_what_is_optional_may_be_left_out() -> None:
@@ -186,6 +203,26 @@ def test_what_is_optional_may_be_left_out() -> None:
         ({"lan.interfaces": ["lan 0"]}, 'lan.interfaces[0] = "lan 0": is not a name the kernel takes'),
         ({"lan.interfaces": []}, "lan.nat = managed: needs lan.interfaces"),
         ({"lan.nat": "yes"}, 'lan.nat = "yes": Invalid enum value'),
+        ({"check": {"http": "http://x/y"}}, "check.http: needs check.body beside it"),
+        ({"check": {"body": "x"}}, "check.body: needs check.http beside it"),
+        ({"check": {"name": "x.id"}}, "check.name: needs check.answer beside it"),
+        ({"check": {"answer": "1.1.1.1"}}, "check.answer: needs check.name beside it"),
+        ({"check": {"tls_ca": "/ca.pem"}}, "check.tls_ca: needs check.tls beside it"),
+        ({"check": {"http": "https://x/y", "body": "x"}}, 'check.http = "https://x/y": must be http://host/path; TLS'),
+        ({"check": {"http": "http://x", "body": "x"}}, 'check.http = "http://x": must be http://host/path'),
+        ({"check": {"http": "http://x/a b", "body": "x"}}, "must be http://host/path"),
+        ({"check": {"http": "http://x:0/y", "body": "x"}}, "must be http://host/path"),
+        ({"check": {"http": "http://[::1/y", "body": "x"}}, "must be http://host/path"),
+        ({"check": {"http": "http://x/y", "body": ""}}, 'check.body = "": 1 to 1024 bytes are possible'),
+        ({"check": {"http": "http://x/y", "body": "é" * 513}}, "1 to 1024 bytes are possible"),
+        ({"check": {"name": "x y", "answer": "1.1.1.1"}}, 'check.name = "x y": must be a domain name'),
+        ({"check": {"name": "a..b", "answer": "1.1.1.1"}}, 'check.name = "a..b": must be a domain name'),
+        ({"check": {"name": "x.id", "answer": "x"}}, 'check.answer = "x": is not an IP address'),
+        ({"check": {"tls": "https://x"}}, 'check.tls = "https://x": must be host or host:port'),
+        ({"check": {"tls": "x:0"}}, 'check.tls = "x:0": must be host or host:port'),
+        ({"check": {"tls": "x", "tls_ca": "ca.pem"}}, 'check.tls_ca = "ca.pem": must be an absolute path'),
+        ({"check": {"speed": 1}}, "Object contains unknown field `speed`"),
+        ({"check": "http://x/y"}, "check = "),
         ({"centre": None}, "centre is missing"),
         ({"centre": "mqtt://x"}, 'centre = "mqtt://x": must be a mapping with the keys of centre'),
         ({"centre.broker": "https://x"}, 'centre.broker = "https://x": must be mqtt://host or mqtt://host:port'),
@@ -321,6 +358,7 @@ places = st.sampled_from(
         "essential.0.to",
         "essential.0.ports",
         "essential.0.ports.0",
+        *(f"check.{name}" for name in Check.__struct_fields__),
         "lan.interfaces",
         "lan.nat",
         "centre.broker",

@@ -6,6 +6,8 @@ Stable: a code is never given another meaning. docs/operating.md is generated fr
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wire.findings import FINDINGS, Call, Finding
+
 
 class Severity(StrEnum):
     INFO = "info"
@@ -320,9 +322,25 @@ _TABLE = (
         "Pulihkan sambungan ke pusat.",
         "Restore the connection to the centre.",
     ),
+    Code(
+        "UPLINK_DIAGNOSED",
+        Severity.INFO,
+        "Jalur yang mati diperiksa lebih dekat",
+        "An uplink that had died was looked at more closely",
+        "Ikuti kalimat pada fakta ini; ulangi dengan `siaga-agent diagnose`.",
+        "Do what this fact's sentence says; look again with `siaga-agent diagnose`.",
+    ),
 )
 
-CODES: dict[str, Code] = {code.code: code for code in _TABLE}
+
+def _code(found: Finding) -> Code:
+    """What a diagnosis can find, with its values left open."""
+    severity = Severity.INFO if found.call is Call.NOBODY else Severity.WARNING
+    texts = (found.where_id, found.where_en, found.do_id, found.do_en)
+    return Code(found.code, severity, *(text.replace("{", "‹").replace("}", "›") for text in texts))
+
+
+CODES: dict[str, Code] = {code.code: code for code in (*_TABLE, *map(_code, FINDINGS.values()))}
 
 
 def as_markdown() -> str:
@@ -335,7 +353,7 @@ def as_markdown() -> str:
         "| kode / code | berat / severity | arti / meaning | tindakan / what to do |",
         "| --- | --- | --- | --- |",
     ]
-    for code in _TABLE:
+    for code in CODES.values():
         meaning, action = f"{code.meaning_id}<br>*{code.meaning_en}*", f"{code.action_id}<br>*{code.action_en}*"
         lines.append(f"| `{code.code}` | {code.severity} | {meaning} | {action} |")
     return "\n".join(lines) + "\n"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from wire.findings import FINDINGS, NAMELESS_EN, NAMELESS_ID
 from wire.messages import Fact, Signal
 
 
@@ -103,13 +104,15 @@ _BY_CODE = {
 def told_id(fact: Fact) -> str:
     """In Indonesian, with its decimal comma; empty where there is nothing to add to the code."""
     line = _line(fact)
-    return "" if line is None else line.id.format_map(_values(fact, ","))
+    return "" if line is None else line.id.format_map(_values(fact, ",").or_else(operator=NAMELESS_ID))
 
 
 def told_en(fact: Fact) -> str:
     """In English; what no sentence is known for comes as names and values."""
     line, values = _line(fact), _values(fact, ".")
-    return " ".join(f"{name}={value}" for name, value in values.items()) if line is None else line.en.format_map(values)
+    if line is None:
+        return " ".join(f"{name}={value}" for name, value in values.items())
+    return line.en.format_map(values.or_else(operator=NAMELESS_EN))
 
 
 def heard_id(signal: Signal) -> str:
@@ -137,6 +140,9 @@ def _heard(signal: Signal, cell: str, point: str) -> str:
 
 
 def _line(fact: Fact) -> _Line | None:
+    found = FINDINGS.get(str(fact.evidence.get("code")))
+    if found is not None:
+        return _Line(f"{found.where_id}: {found.do_id}", f"{found.where_en}: {found.do_en}")
     return _BY_CAUSE.get(str(fact.evidence.get("cause"))) or _BY_CODE.get(fact.code)
 
 
@@ -152,6 +158,10 @@ def _plain(value: float | str | None, point: str) -> str:
 
 class _Values(dict[str, str]):
     """An older or a newer agent may leave a value out."""
+
+    def or_else(self, **values: str) -> "_Values":
+        """With these where there are none."""
+        return _Values({**values, **self})
 
     def __missing__(self, name: str) -> str:
         return "-"

@@ -159,6 +159,14 @@ class PhaseSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Diagnosed:
+    """What was found when an uplink was looked at closely: the evidence of a fact."""
+
+    uplink: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
 class Noticed:
     """An edge has news of its own: a code of wire/codes.py and its evidence."""
 
@@ -201,6 +209,7 @@ Event = (
     | Queued
     | DateKnown
     | PhaseSet
+    | Diagnosed
     | Noticed
     | SignalSeen
     | BandwidthTested
@@ -243,10 +252,18 @@ class ShowState:
 
 
 @dataclass(frozen=True, slots=True)
+class Diagnose:
+    """Look closely at this uplink, once, and spend no more than this."""
+
+    uplink: str
+    cap_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Remember:
     """What the next run of the agent should know; the latest one wins."""
 
     memory: Memory
 
 
-Effect = SendEchoes | SetRoutes | ShowState | Remember | Fact | Summary
+Effect = SendEchoes | SetRoutes | ShowState | Diagnose | Remember | Fact | Summary

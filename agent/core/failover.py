@@ -9,6 +9,8 @@ from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, choose
 from agent.core.events import (
     BandwidthTested,
     DateKnown,
+    Diagnose,
+    Diagnosed,
     EchoNotSent,
     EchoRefused,
     EchoReturned,
@@ -109,6 +111,8 @@ class Failover:
                 return [*self._once("ROUTES_REFUSED", {"why": why}, now)]
             case HandedOver():
                 return [_told(event)]
+            case Diagnosed(uplink, evidence):
+                return [self._lines[uplink].diagnosis.done(evidence)]
             case Noticed(code, evidence):
                 return [Fact(code, evidence=evidence)]
             case SignalSeen(uplink, signal):
@@ -130,7 +134,13 @@ class Failover:
         """What follows from new facts: the choice, its routes, the next echoes, the report."""
         facts += self._decide(now)
         state = [self.state(now)] if facts or now >= self._summary_at else []
-        return [*self._route(), *facts, *self._measure(now), *self._report(now), *state]
+        return [*self._route(), *facts, *self._measure(now), *self._report(now), *self._examine(facts, now), *state]
+
+    def _examine(self, facts: list[Fact], now: float) -> Iterator[Diagnose]:
+        for fact in facts:
+            line = self._lines.get(fact.uplink or "")
+            if line is not None and (wanted := line.diagnosis.hear(fact, now)) is not None:
+                yield wanted
 
     def wake_at(self) -> float:
         """The next moment at which something is due: an echo, a verdict by silence, a summary, an end of a choice."""

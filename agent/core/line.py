@@ -7,6 +7,7 @@ from msgspec import structs
 from agent.core.bandwidth import Allowance, Tested
 from agent.core.bandwidth import told as told_tested
 from agent.core.decide import Phase, Relapses
+from agent.core.diagnosis import Diagnosis
 from agent.core.events import Queued, TrafficCounted
 from agent.core.flows import Flows, changes_at, flows
 from agent.core.lanes import Standing
@@ -27,6 +28,7 @@ class Line:
         self.watch = Watch(uplink, targets, now, known)
         self.plan = Plan(uplink.metered, known.used, now) if uplink.metered else None
         self.unqueued: str | None = None
+        self.diagnosis = Diagnosis(uplink.name, self.watch.budget)
         self.relapses = Relapses()
         self.reception = Reception(uplink.name)
         self.home_at = now

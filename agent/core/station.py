@@ -100,6 +100,23 @@ class Centre(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """host:port of its bandwidth server; without it no bandwidth is measured."""
 
 
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a diagnosis can compare with, because it is ours: without it those looks say `not configured`."""
+
+    http: str | None = None
+    """http://host/path of a page that never changes."""
+    body: str | None = None
+    """All of that page's text, to the letter."""
+    name: str | None = None
+    """A zone in which every name has the same address."""
+    answer: str | None = None
+    """That address."""
+    tls: str | None = None
+    """host or host:port of a TLS server of ours."""
+    tls_ca: str | None = None
+    """File of the authority that signed its certificate; without it those that the system trusts."""
+
+
 class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     station: str
     """Thirteen digits: village code (10) and polling station number (3)."""
@@ -110,6 +127,7 @@ class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lan: Lan = Lan()
     essential: tuple[Essential, ...] = ()
     """Beside the centre's broker, DNS, time, DHCP and ICMP, which always are."""
+    check: Check | None = None
     state_dir: str = "/var/lib/siaga"
 
     def uplink(self, name: str) -> Uplink | None:

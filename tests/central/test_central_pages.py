@@ -1,6 +1,7 @@
 """The pages: true, readable without JavaScript, and deaf to what a station writes into its names."""
 
 import json
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -119,6 +120,15 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_inline(running: Centre) -> 
 def test_what_is_not_there_is_404_in_plain_words(running: Centre, path: str) -> None:
     status, _, page = running.get(path)
     assert (status, "Tidak ada" in page) == (404, True)
+
+
+def test_the_check_page_is_the_same_for_ever(running: Centre) -> None:
+    status, headers, page = running.get("/siaga/check")
+    assert (status, page) == (200, "siaga check\n")
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["date"].endswith("GMT")
+    assert 'body: "siaga check\\n"' in Path("config/agent.yaml").read_text()
 
 
 def test_a_foreign_name_that_points_here_is_refused(running: Centre) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wire import codes
+from wire import codes, findings
 from wire.codes import CODES, Severity
+from wire.findings import FINDINGS
 from wire.messages import Health
 
 VERDICTS = tuple(health for health in Health if health is not Health.UNKNOWN)  # nobody is ever judged unknown
@@ -34,12 +35,18 @@ def _name(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
+def findings_in(folder: str) -> set[str]:
+    """What a diagnosis can find stands in tables and in the values of functions."""
+    texts = (node for path in Path(folder).rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
+    return {node.value for node in texts if isinstance(node, ast.Constant) and node.value in FINDINGS}
+
+
 def said_by(folder: str) -> set[str]:
     return {code for path in Path(folder).rglob("*.py") for code in codes_said_in(path.read_text())}
 
 
 def test_no_code_stands_twice_in_the_table() -> None:
-    assert len(CODES) == len(codes._TABLE)
+    assert len(CODES) == len(codes._TABLE) + len(findings._TABLE)
 
 
 @pytest.mark.parametrize("code", CODES.values(), ids=list(CODES))
@@ -57,7 +64,7 @@ def test_whatever_the_agent_says_is_in_the_table() -> None:
 
 
 def test_whatever_is_in_the_table_is_said_by_somebody() -> None:
-    assert CODES.keys() - said_by("agent") - said_by("central") == set()
+    assert CODES.keys() - said_by("agent") - said_by("central") - findings_in("agent") == set()
 
 
 def test_an_unknown_code_would_be_found() -> None:

@@ -13,6 +13,7 @@ from central.core.fleet import StationView, Word
 from central.edge import store
 from central.edge.web.describe import describe, describe_record
 
+CHECK_BODY = "siaga check\n"  # every station's configuration has it to the letter
 LATEST_RECORDS = 100
 MOST_PRESSING_FIRST = (Word.DOWN, Word.BACKUP, Word.UNKNOWN, Word.READY)
 STATIC_TYPES = {
@@ -60,6 +61,12 @@ def api_stations(_request: HttpRequest) -> HttpResponse:
 def api_records(_request: HttpRequest, number: str) -> HttpResponse:
     _known(number)
     return JsonResponse({"epochs": store.holdings(number)})
+
+
+@require_safe
+def check(_request: HttpRequest) -> HttpResponse:
+    """What a station compares with, to see whether somebody else answers in our place; it never changes."""
+    return HttpResponse(CHECK_BODY, content_type="text/plain; charset=utf-8")
 
 
 @require_safe

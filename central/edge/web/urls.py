@@ -27,5 +27,6 @@ urlpatterns = [
     path("stations/<station:number>/", pages.station, name="station"),
     path("api/stations", pages.api_stations, name="api-stations"),
     path("api/stations/<station:number>/records", pages.api_records, name="api-records"),
+    path("siaga/check", pages.check, name="check"),
     path("static/<str:name>", pages.static, name="static"),
 ]
