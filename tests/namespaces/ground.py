@@ -81,6 +81,17 @@ class Wire:
         ip("address", "del", f"{self.address}/24", "dev", self.device)
         ip("address", "del", f"{self.address6}/64", "dev", self.device)
 
+    def renew(self) -> None:
+        """The defaults go and come again in one breath, as in a DHCP renew; however busy the machine is."""
+        for family, gateway in (("-4", self.gateway4), ("-6", self.gateway6)):
+            way = f"default via {gateway} dev {self.device} metric {self.metric}"
+            subprocess.run(
+                ["ip", family, "-batch", "-"],
+                input=f"route del {way}\nroute add {way} proto dhcp\n",
+                text=True,
+                check=True,
+            )
+
     def drop_defaults(self) -> None:
         for family in ("-4", "-6"):
             ip(family, "route", "flush", "default", "dev", self.device, "metric", str(self.metric), "table", "main")

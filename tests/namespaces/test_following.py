@@ -97,8 +97,7 @@ def test_another_address_is_followed(here: Ground) -> None:
 
 def test_a_default_that_is_deleted_and_added_again_moves_nothing(here: Ground) -> None:
     for _ in range(3):
-        here.wires[0].drop_defaults()
-        here.wires[0].configure()
+        here.wires[0].renew()
     followed(here)
     assert here.told().count("TRAFFIC_MOVED") == 1
     assert "ROUTES_REPAIRED" not in here.told()

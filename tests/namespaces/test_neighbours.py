@@ -74,7 +74,9 @@ class Neighbours:
         return self.manager
 
     def start_agent(self) -> None:
+        """And wait for its first rules: how long a program takes to load is not what is tried here."""
         self._programs.start_agent()
+        wait_until(lambda: self.is_told("AGENT_STARTED"), SLOW_S)
 
     def is_told(self, code: str) -> bool:
         return code in (self._folder / "siaga-agent.log").read_text()
