@@ -74,8 +74,9 @@ class Wire:
         ip("address", "replace", f"{self.address}/24", "dev", self.device)
         ip("address", "replace", f"{self.address6}/64", "dev", self.device, "nodad")
         metric = ("metric", str(self.metric), "proto", "dhcp")
-        ip("route", "replace", "default", "via", self.gateway4, "dev", self.device, *metric)
-        ip("-6", "route", "replace", "default", "via", self.gateway6, "dev", self.device, *metric)
+        for family, gateway in (("-4", self.gateway4), ("-6", self.gateway6)):
+            way = ["ip", family, "route", "replace", "default", "via", gateway, "dev", self.device, *metric]
+            wait_until(lambda way=way: subprocess.run(way, capture_output=True, check=False).returncode == 0, SOON_S)
 
     def give_up_address(self) -> None:
         ip("address", "del", f"{self.address}/24", "dev", self.device)
