@@ -61,6 +61,7 @@ bench-cost: setup ## measure what the agent costs; writes the table in docs/arch
 	@$(PY) -m lab enter -- $(PY) -m bench.daemon_cost
 
 bench-measure: setup ## measure how well bandwidth is measured; SIAGA_TRACES names recordings; writes docs/measuring.md
+	@$(PY) -m bench.measure.iperf3
 	@$(PY) -m lab enter -- $(PY) -m bench.measure
 
 clean: ## remove the virtual environment and what builds leave behind
