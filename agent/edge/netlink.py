@@ -162,7 +162,7 @@ class Netlink:
             why = await self._do(verb, thing)
             if why is None:
                 changed.append(Change(verb, thing))
-            elif why:
+            else:
                 refused.append(f"{verb} {thing}: {why}")
         return changed, refused
 
@@ -176,7 +176,6 @@ class Netlink:
         return removed
 
     async def _do(self, verb: str, thing: Rule | Route) -> str | None:
-        """None when it was done, else why not; nothing when it is so already, as by a rule of another's like ours."""
         try:
             if isinstance(thing, Rule):
                 await self._socket.rule(verb, **_rule_message(thing))
@@ -184,7 +183,7 @@ class Netlink:
                 await self._socket.route(verb, **self._route_message(thing))
         except NetlinkError as why:
             already = (verb == "add" and why.code == errno.EEXIST) or (verb == "del" and why.code in GONE)
-            return "" if already else str(why.args[-1])
+            return None if already else str(why.args[-1])
         return None
 
     async def _ours(self) -> tuple[set[Rule], set[Route], list[dict[str, Any]]]:
