@@ -22,15 +22,24 @@ from agent.core.routes import (
     wish,
 )
 from agent.core.station import Family
-from agent.edge import conntrack
-from agent.edge.rawnetlink import NETLINK_NETFILTER, NLM_F_DUMP, attributes, dump, opened
+from agent.edge.rawnetlink import (
+    NETFILTER,
+    NETLINK_NETFILTER,
+    NLM_F_DUMP,
+    attributes,
+    dump,
+    message,
+    netfilter,
+    opened,
+)
 from tests.edge.link import ip, space
 from tests.namespaces.ground import ELSEWHERE, NAMES, Ground
 from wire.messages import Active
 
 OPTION = {Family.IPV4: "-4", Family.IPV6: "-6"}
 OURS = f" proto {PROTOCOL}"
-CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, CTA_PROTO_NUM = 1, 2, 1  # linux/netfilter/nfnetlink_conntrack.h
+IPCTNL_MSG_CT_GET = 1 << 8 | 1  # linux/netfilter/nfnetlink_conntrack.h, and what follows
+CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, CTA_PROTO_NUM, CTA_MARK = 1, 2, 1, 8
 NETWORK = Path("/proc/sys/net")
 _TOLD_BY_KERNEL = re.compile(r" (metric 1024|pref medium|linkdown|dead|onlink)\b")
 _VOLATILE = re.compile(r" (linkdown|dead|expires \d+sec)\b")
@@ -190,10 +199,11 @@ def _json(*arguments: str) -> Any:
 
 def flows_marked(mark: int) -> int:
     """UDP flows of IPv4 that the kernel tracks with this mark of ours."""
-    question = conntrack._about(conntrack.IPCTNL_MSG_CT_GET, NLM_F_DUMP, Family.IPV4, mark, MARKS)
     with opened(NETLINK_NETFILTER) as asking:
-        entries = [dict(attributes(body[4:])) for _, body in dump(asking, question)]
-    tuples = [dict(attributes(entry[CTA_TUPLE_ORIG])) for entry in entries]
+        question = message(IPCTNL_MSG_CT_GET, NLM_F_DUMP, netfilter(socket.AF_INET))
+        entries = [dict(attributes(body[NETFILTER.size :])) for _, body in dump(asking, question)]
+    marked = [entry for entry in entries if int.from_bytes(entry.get(CTA_MARK, b"")) & MARKS == mark]
+    tuples = [dict(attributes(entry[CTA_TUPLE_ORIG])) for entry in marked]
     numbers = [dict(attributes(each[CTA_TUPLE_PROTO]))[CTA_PROTO_NUM][0] for each in tuples]
     return numbers.count(socket.IPPROTO_UDP)
 
