@@ -128,7 +128,7 @@ def test_a_diagnosis_needs_neither_agent_nor_interface(config: Path) -> None:
     config.write_text(config.read_text().replace("wan1", "no-such-wan"))
     done = siaga("diagnose", "lte", "--config", config)
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.splitlines()[-1].startswith("There is no interface no-such-wan: technician: ")
+    assert done.stdout.splitlines()[-1].startswith("There is no interface no-such-wan; technician: ")
 
 
 @pytest.mark.parametrize("duration", ["", "soon", "30", "m", "-5m", "0s", "nans", "infh", "5d", "1e400s"])

@@ -142,7 +142,7 @@ def _heard(signal: Signal, cell: str, point: str) -> str:
 def _line(fact: Fact) -> _Line | None:
     found = FINDINGS.get(str(fact.evidence.get("code")))
     if found is not None:
-        return _Line(f"{found.where_id}: {found.do_id}", f"{found.where_en}: {found.do_en}")
+        return _Line(f"{found.where_id}; {found.do_id}", f"{found.where_en}; {found.do_en}")
     return _BY_CAUSE.get(str(fact.evidence.get("cause"))) or _BY_CODE.get(fact.code)
 
 

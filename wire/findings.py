@@ -277,7 +277,7 @@ _TABLE = (
         "NOTHING_FOUND", "none", Side.NONE, Call.NOBODY,
         "Tidak ditemukan gangguan ({good} pemeriksaan baik, {unknown} tidak dapat dinilai)",
         "tidak perlu menghubungi siapa pun",
-        "Nothing wrong was found ({good} looks good, {unknown} could not be judged)",
+        "Nothing wrong was found ({good} checks are good, {unknown} could not be judged)",
         "nobody need be called",
     ),
 )  # fmt: skip

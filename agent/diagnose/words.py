@@ -13,6 +13,10 @@ STATES: dict[Language, dict[State, str]] = {
 }
 
 
+IN_INDONESIAN = {"timed out": "tidak ada jawaban", "another page": "halaman lain"}
+"""Values that are words."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Words:
     id: str
@@ -167,4 +171,4 @@ def _plain(facts: Facts, language: Language) -> dict[str, str]:
 def _word(value: float | str | None, language: Language) -> str:
     if isinstance(value, float):
         return f"{value:g}".replace(".", "," if language == "id" else ".")
-    return "-" if value is None else str(value)
+    return "-" if value is None else IN_INDONESIAN.get(str(value), str(value)) if language == "id" else str(value)

@@ -195,6 +195,11 @@ def test_evidence_is_numbers_and_short_strings(outcomes: dict[Layer, Outcome], s
         )
 
 
+def test_what_a_peer_says_at_length_is_cut_and_harmless() -> None:
+    told = evidence(judge(looks({Layer.TLS: Outcome.TLS_BROKEN}, why="\x1b[31m" + "x" * 200), SUBJECT), 1, 1)
+    assert told["why"] == "?[31m" + "x" * 59
+
+
 @given(anything)
 def test_a_higher_failure_never_hides_a_lower_one(outcomes: dict[Layer, Outcome]) -> None:
     """Whatever is seen above, a cable that is out is a cable that is out."""

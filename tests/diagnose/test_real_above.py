@@ -31,6 +31,13 @@ def test_a_resolver_that_answers_everything_with_one_address(check: bool, way: C
     assert told["name"].endswith(".check.example" if check else ".invalid")
 
 
+def test_no_cache_can_answer_for_the_resolver(way: Chain) -> None:
+    with serve(way):
+        names = [way.diagnose().look("dns")["facts"]["name"] for _ in range(2)]
+    assert names[0] != names[1]
+    assert all(name.endswith(".check.example") for name in names)
+
+
 @pytest.mark.parametrize(
     ("dns", "code"),
     [
