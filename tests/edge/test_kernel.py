@@ -253,48 +253,41 @@ def test_nothing_is_told_when_nobody_meddles(station: Station) -> None:
 
 def test_a_rule_of_anothers_like_ours_is_left_and_no_news(station: Station) -> None:
     """The kernel tells rules apart by their protocol number, when it adds one and when it removes one."""
-    theirs = ("priority", str(BY_CHOICE), "lookup", "1000")
-    ip("rule", "add", *theirs)
+    ip("rule", "add", "priority", str(BY_CHOICE), "lookup", "1000")
     before = ip("rule")
 
     async def test(working: Run) -> None:
         await kept(working, usual(station))
-        for verb in ("add", "del"):
-            last = working.kernel._kept
-            ip("rule", verb, "priority", "700", "lookup", "77")  # a reason to look again
-            await become(lambda last=last: working.kernel._kept is not last)
-        await kept(working, wishes(station)[2])
+        last = working.kernel._kept
+        ip("rule", "add", "priority", "700", "lookup", "77", "protocol", "7")  # a reason to look again
+        await become(lambda: working.kernel._kept is not last)
+        ip("rule", "flush", "protocol", "7")
         assert not working.of(RoutesRepaired)
-        assert not working.of(RoutesRefused)
 
     at_work(station, test)
     assert ip("rule") == before
-    ip("rule", "del", *theirs)
 
 
-def test_what_is_refused_for_a_moment_is_no_news_and_what_is_refused_for_long_is(station: Station) -> None:
-    wanted = usual(station)
+def test_what_is_refused_for_a_moment_is_no_news_and_what_is_refused_for_long_is(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: Netlink, __: Wish) -> tuple[list[Change], list[str]]:
+        return [], ["add a rule: not now"]
 
     async def test(working: Run) -> None:
-        make, since = Netlink.make, 0.0
-
-        async def refuse(_: Netlink, __: Wish) -> tuple[list[Change], list[str]]:
-            return [], ["add a rule: not now"]
-
-        try:
-            Netlink.make = refuse  # type: ignore[method-assign]
-            working.kernel.want(wanted)
+        with monkeypatch.context() as refusing:
+            refusing.setattr(Netlink, "make", refuse)
+            working.kernel.want(usual(station))
             await become(lambda: working.kernel._refused_since is not None)
-            Netlink.make = make  # type: ignore[method-assign]
-            await kept(working, wanted)
-            assert not working.of(RoutesRefused)
-            Netlink.make, since = refuse, time.monotonic()  # type: ignore[method-assign]
+        await kept(working, usual(station))
+        assert not working.of(RoutesRefused)
+        with monkeypatch.context() as refusing:
+            refusing.setattr(Netlink, "make", refuse)
+            since = time.monotonic()
             working.kernel.want(wishes(station)[2])
             await become(lambda: bool(working.of(RoutesRefused)))
-            assert time.monotonic() - since >= REFUSED_S
-            assert working.of(RoutesRefused)[0] == RoutesRefused("add a rule: not now")
-        finally:
-            Netlink.make = make  # type: ignore[method-assign]
+        assert time.monotonic() - since >= REFUSED_S
+        assert working.of(RoutesRefused)[0] == RoutesRefused("add a rule: not now")
 
     at_work(station, test)
 
