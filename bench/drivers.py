@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from agent.edge import control
 from bench.dpinger_rule import LATENCY_LIMIT_MS, WINDOW_S, Gateway
 from lab.netns import LabError, Station
 from lab.programs import Programs
@@ -36,6 +37,7 @@ class Driver(Protocol):
 class OurAgent:
     def __init__(self, station: Station, story: Scenario, folder: Path) -> None:
         self._programs = Programs(station, story, folder)
+        self._state_dir = folder / "agent"
         self.log = folder / "siaga-agent.log"
 
     def start(self) -> None:
@@ -48,6 +50,9 @@ class OurAgent:
     def check(self) -> None:
         self._programs.check()
 
+    def move(self, uplink: str) -> None:
+        self._programs.move(uplink)
+
     def tells_dead(self, line: str, uplink: str) -> bool:
         return f"UPLINK_DEAD {uplink}" in line
 
@@ -55,6 +60,25 @@ class OurAgent:
         self.check()
         status = self._programs.status()
         return status is not None and status.is_settled
+
+    def settle_quietly(self) -> None:
+        """The same without starting a program each time, which takes the processor from stations beside it."""
+        wait_for(self._says_settled, "the agent finds every uplink good and the centre", SETTLE_S, _LOOK_EVERY_S)
+
+    def connect(self) -> None:
+        """Until both programs have started."""
+        wait_for(lambda: bool(self._told()["centre"]["connected"]), "the centre is found", SETTLE_S, _LOOK_EVERY_S)
+
+    def _says_settled(self) -> bool:
+        told = self._told()
+        return bool(told["centre"]["connected"]) and all(uplink["health"] == "up" for uplink in told["uplinks"])
+
+    def _told(self) -> dict[str, Any]:
+        self.check()
+        try:
+            return control.ask(self._state_dir, {"do": "status"})
+        except control.NotRunning:
+            return {"centre": {"connected": False}, "uplinks": []}
 
 
 class DpingersRule:

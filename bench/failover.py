@@ -7,7 +7,6 @@ All is seen from outside, on one clock: the machine's monotonic one.
 import argparse
 import itertools
 import json
-import math
 import os
 import platform
 import random
@@ -27,6 +26,7 @@ from typing import Any
 from bench import table
 from bench.dpinger_rule import LATENCY_LIMIT_MS
 from bench.drivers import DpingersRule, Driver, OurAgent, wait_for
+from bench.table import NEVER, p95, seconds
 from lab import scenario
 from lab.judgement import NOWHERE
 from lab.lookup import Lookup
@@ -51,7 +51,6 @@ PHASE_S = 1.0  # the longest period of any of the schedules that watch an active
 CLIENT_LOG = "client.log"
 SEEN = ("detect", "switch", "first answer")
 APART_S = 12.0  # a run of dpinger's rule lasts 80 s; six stations that are built at once would disturb ours each time
-NEVER = math.inf
 
 Start = Callable[[Station, Scenario, Path], Driver]
 Gaps = Iterable[tuple[float, float]]  # begin and end, monotonic
@@ -66,7 +65,7 @@ class Times:
     answer_s: float
 
     def __str__(self) -> str:
-        return ", ".join(map(_told, (self.detect_s, self.switch_s, self.answer_s)))
+        return ", ".join(map(seconds, (self.detect_s, self.switch_s, self.answer_s)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,17 +219,9 @@ def _peer() -> str:
 def row_of(contest: Contest, runs: Sequence[Times]) -> list[str]:
     columns = [sorted(getattr(run, what) for run in runs) for what in ("detect_s", "switch_s", "answer_s")]
     target_s = TARGET_S[contest.active]
-    reached = "yes" if _p95(columns[-1]) <= target_s else "no"
-    seen = [f"{_told(statistics.median(column))} / {_told(_p95(column))}" for column in columns]
+    reached = "yes" if p95(columns[-1]) <= target_s else "no"
+    seen = [f"{seconds(statistics.median(column))} / {seconds(p95(column))}" for column in columns]
     return [contest.way, contest.driven_by, str(len(runs)), *seen, f"{target_s:.1f}", reached]
-
-
-def _p95(ordered: Sequence[float]) -> float:
-    return ordered[math.ceil(0.95 * len(ordered)) - 1]  # nearest rank
-
-
-def _told(time_s: float) -> str:
-    return f"{time_s:.2f}" if time_s < NEVER else "never"
 
 
 def _notes(left_after_s: float, arguments: argparse.Namespace) -> str:

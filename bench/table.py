@@ -1,6 +1,18 @@
 """Tables of measured figures: rendered as Markdown, and put between their markers in a page of the docs."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
+
+NEVER = math.inf  # in seconds
+
+
+def p95(ordered: Sequence[float]) -> float:
+    return ordered[math.ceil(0.95 * len(ordered)) - 1]  # nearest rank
+
+
+def seconds(time_s: float) -> str:
+    return f"{time_s:.2f}" if time_s < NEVER else "never"
 
 
 def render(head: list[str], rows: list[list[str]]) -> str:
