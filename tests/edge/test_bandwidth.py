@@ -192,6 +192,19 @@ def test_a_train_is_not_sent_to_who_has_not_proven_where_he_is(wan: str) -> None
 
 
 @pytest.mark.usefixtures("server")
+def test_nothing_is_downloaded_without_a_turn(wan: str) -> None:
+    bound = Bound(wan, SERVER, 5.0)
+    desk, turn = take(bound, ASK, 0.0)
+    with desk:
+        for name, status in (("0123456789abcdef", b"404"), ("nonsense", b"404"), (turn.turn, b"200")):
+            with bound.tcp() as asking:
+                asking.sendall(f"GET /{name}/speedtest/random350x350.jpg HTTP/1.1\r\n\r\n".encode())
+                said = read_all(asking)
+            assert said.split()[1] == status
+            assert (len(said) > 200_000) == (status == b"200")
+
+
+@pytest.mark.usefixtures("server")
 def test_an_upload_beyond_the_turn_is_cut(wan: str) -> None:
     bound = Bound(wan, SERVER, 5.0)
     desk, turn = take(bound, Ask("lte", 50_000, 20.0), 0.0)

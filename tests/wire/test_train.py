@@ -158,6 +158,7 @@ def test_packets_that_come_in_clumps_are_read_as_a_whole(clump: int) -> None:
     came = shaped(5)
     clumped = [Arrival(e.number, e.sent_s, came[e.number - e.number % clump].came_s, e.size_bytes) for e in came]
     assert read(clumped).mbps == pytest.approx(5, rel=0.04)
+    assert not read(clumped).at_least
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 8])
