@@ -12,16 +12,18 @@ from typing import Any
 
 import msgspec
 
-from agent.core.bandwidth import Tested
+from agent.core.bandwidth import Measured
 from agent.core.decide import Phase
 from agent.core.events import (
-    BandwidthTested,
+    BandwidthMeasured,
     DateKnown,
     Diagnose,
     Effect,
     Event,
     KernelSeen,
+    MeasureBandwidth,
     Noticed,
+    NotMeasured,
     OverrideAsked,
     OverrideEnded,
     PhaseSet,
@@ -43,6 +45,7 @@ from agent.edge.icmp import Prober
 from agent.edge.kernel import Kernel
 from agent.edge.modem import Modems
 from agent.edge.spool import Spool
+from agent.edge.tester import Tester
 from agent.edge.traffic import Traffic
 from wire import evidence
 from wire.messages import Fact, Record, Stamp, Summary
@@ -50,6 +53,7 @@ from wire.messages import Fact, Record, Stamp, Summary
 log = logging.getLogger(__name__)
 
 WAITING_AT_MOST = 10_000  # events; at ten a second nobody falls that far behind and lives
+WHY_LETTERS = 160  # of why a test failed
 CHOICE_AT_MOST_S = 365 * 86_400
 
 
@@ -73,6 +77,7 @@ class Daemon:
         self._traffic = Traffic(station, self.emit)
         self._modems = Modems(station, self.emit)
         self._examiner = Examiner(station, self.emit)
+        self._tester = Tester(station, self.emit)
         self._courier = Courier(station, self._spool, version, self._stamp)
         self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
         self._notify = systemd.Notify()
@@ -98,7 +103,7 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             server = await control.serve(Path(self._station.state_dir), self._answer)
             self._courier.start()
-            edges = (self._kernel, self._traffic, self._modems, self._examiner)
+            edges = (self._kernel, self._traffic, self._modems, self._examiner, self._tester)
             lasting = [tasks.create_task(each.run()) for each in edges]
             self._notify.ready()
             await self._think()
@@ -152,6 +157,8 @@ class Daemon:
                 self._prober.send(effect)
             case Diagnose():
                 self._examiner.order(effect)
+            case MeasureBandwidth():
+                self._tester.order(effect)
             case ShowState():
                 self._courier.show(effect)
                 self._notify.status(_line(effect))
@@ -227,6 +234,10 @@ class Daemon:
                 return self._allowance(name)
             case {"do": "tested", "result": result}:
                 return self._note_tested(result)
+            case {"do": "not_tested", "uplink": str(name), "why": str(why), "bytes": int(spent)} if spent >= 0:
+                if self._station.uplink(name) is None:
+                    return {"error": f"there is no uplink {name}"}
+                return self._hand_in(NotMeasured(name, why[:WHY_LETTERS], spent))
             case {"do": "auto"}:
                 return self._hand_in(OverrideEnded())
             case {"do": "phase", "phase": str(name), "for_s": float() | int() | None as for_s}:
@@ -249,12 +260,12 @@ class Daemon:
 
     def _note_tested(self, result: Any) -> dict[str, Any]:
         try:
-            tested = msgspec.convert(result, Tested)
+            measured = msgspec.convert(result, Measured)
         except msgspec.ValidationError as why:
             return {"error": str(why)}
-        if self._station.uplink(tested.uplink) is None:
-            return {"error": f"there is no uplink {tested.uplink}"}
-        return self._hand_in(BandwidthTested(tested))
+        if self._station.uplink(measured.uplink) is None:
+            return {"error": f"there is no uplink {measured.uplink}"}
+        return self._hand_in(BandwidthMeasured(measured.uplink, measured))
 
     def _status(self) -> dict[str, Any]:
         state = self._core.state(time.monotonic())

@@ -115,6 +115,14 @@ _TABLE = (
         "Nothing to do.",
     ),
     Code(
+        "BANDWIDTH_SKIPPED",
+        Severity.INFO,
+        "Pengukuran kecepatan jalur ditunda",
+        "The uplink's bandwidth was not measured when its time had come",
+        "Tidak perlu tindakan; bila lama, periksa anggaran data jalur ini.",
+        "Nothing to do; if it lasts, look at this uplink's budget.",
+    ),
+    Code(
         "BUDGET_SPENT",
         Severity.WARNING,
         "Jatah data untuk pengukuran jalur ini habis; jalur tidak diukur lagi",

@@ -94,6 +94,7 @@ _BY_CODE = {
         "({down_available_mbps} free); now 20 MB of photos take {photos_s} s, a message {message_s} s; "
         "cost {spent_bytes} bytes",
     ),
+    "BANDWIDTH_SKIPPED": _Line("sebabnya: {why}", "because: {why}"),
     "BUDGET_SPENT": _Line(
         "hari ini {day_mb} dari {day_cap_mb} MB, bulan ini {month_mb} dari {month_cap_mb} MB",
         "today {day_mb} of {day_cap_mb} MB, this month {month_mb} of {month_cap_mb} MB",

@@ -20,6 +20,9 @@ ETHERNET_BYTES = 14
 class CannotMeasure(Exception):
     """One sentence for who asked."""
 
+    spent_bytes = 0
+    """Until it was seen."""
+
 
 class Unreachable(CannotMeasure):
     """The server cannot be used by this uplink."""

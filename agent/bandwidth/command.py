@@ -37,7 +37,11 @@ def measure(station: Station, uplink: Uplink, parsed: argparse.Namespace) -> str
         1 if uplink.metered or uplink.kind in THIN else 4,
         known.get("loss"),
     )
-    tested = run.public(order) if parsed.public else run.measure(order, parsed.how)
+    try:
+        tested = run.public(order) if parsed.public else run.measure(order, parsed.how)
+    except CannotMeasure as why:
+        _ask(station, {"do": "not_tested", "uplink": uplink.name, "why": str(why), "bytes": why.spent_bytes})
+        raise
     if known:
         _ask(station, {"do": "tested", "result": msgspec.to_builtins(tested)})
     if parsed.json:

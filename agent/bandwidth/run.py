@@ -11,7 +11,7 @@ from agent.bandwidth.bound import Bound, CannotMeasure, Carried
 from agent.bandwidth.echoes import Echoes, Talk, added_ms
 from agent.bandwidth.order import Order
 from agent.bandwidth.turn import Desk, take
-from agent.core.bandwidth import OneWay, Tested, of_goodput, of_train, of_transfer, result
+from agent.core.bandwidth import Measured, OneWay, of_goodput, of_train, of_transfer, result
 from agent.core.delivery import IP_SHARE
 from wire.bandwidth import PACKET_BYTES, TRAIN_AT_MOST, TRAIN_PACKETS, Ask, HowMuch, Received, Turn, Way
 from wire.train import Estimate
@@ -66,10 +66,18 @@ class Session:
         return self.order.bytes - self.bound.up.bytes - self.bound.down.bytes
 
 
-def measure(order: Order, how: str) -> Tested:
+def measure(order: Order, how: str) -> Measured:
     """Raises CannotMeasure."""
-    load, lasts_s = LOADS[how]
     bound = Bound(order.device, order.server, ANSWER_WITHIN_S)
+    try:
+        return _measured(order, how, bound)
+    except CannotMeasure as why:
+        why.spent_bytes = bound.up.bytes + bound.down.bytes
+        raise
+
+
+def _measured(order: Order, how: str, bound: Bound) -> Measured:
+    load, lasts_s = LOADS[how]
     desk, turn = take(bound, Ask(order.group, order.bytes, lasts_s), order.patience_s)
     with desk, trains.prove(bound, turn) as talk:
         idle = Echoes(talk)
@@ -82,7 +90,7 @@ def measure(order: Order, how: str) -> Tested:
     return result(order.uplink, how, ways, rtt_s, loss, bound.up.bytes + bound.down.bytes)
 
 
-def public(order: Order) -> Tested:
+def public(order: Order) -> Measured:
     """By the vendor's own servers; nobody there counts an upload for us. Raises CannotMeasure."""
     bound = Bound(order.device, order.server, ANSWER_WITHIN_S)
     with Own(bound) as own:

@@ -1,6 +1,6 @@
 """A test's result as a person reads it."""
 
-from agent.core.bandwidth import OneWay, Tested
+from agent.core.bandwidth import Measured, OneWay
 
 HOW = {
     "train": "packet trains",
@@ -10,7 +10,7 @@ HOW = {
 }
 
 
-def told(tested: Tested) -> str:
+def told(tested: Measured) -> str:
     lines = [
         f"{tested.uplink}: by {HOW.get(tested.how, tested.how)}, {_size(tested.spent_bytes)} spent",
         f"{'Mbit/s':<8} {'capacity':>18} {'- own traffic':>14} {'= available':>12}",

@@ -39,7 +39,7 @@ class OneWay(msgspec.Struct, frozen=True, omit_defaults=True):
     lost: int = 0
 
 
-class Tested(msgspec.Struct, frozen=True, omit_defaults=True):
+class Measured(msgspec.Struct, frozen=True, omit_defaults=True):
     uplink: str
     how: str
     up: OneWay
@@ -62,7 +62,7 @@ class Allowance:
     why_not: str | None = None
 
 
-def told(tested: Tested) -> Evidence:
+def told(tested: Measured) -> Evidence:
     """As a fact rests on it."""
     up, down = tested.up, tested.down
     return {
@@ -118,10 +118,10 @@ def of_goodput(counted_mbps: float | None, own_mbps: float, said_mbps: float | N
 
 def result(
     uplink: str, how: str, ways: tuple[OneWay, OneWay], rtt_s: float | None, loss: float, spent_bytes: int
-) -> Tested:
+) -> Measured:
     up, down = ways
     way = Way(up.available_mbps, rtt_s, loss) if up.available_mbps and rtt_s is not None else None
-    return Tested(
+    return Measured(
         uplink,
         how,
         up,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from agent.core.bandwidth import Tested
+from agent.core.bandwidth import Measured
 from agent.core.decide import Phase
 from agent.core.memory import Memory
 from agent.core.routes import Link, Wish
@@ -183,10 +183,24 @@ class SignalSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class BandwidthTested:
+class BandwidthMeasured:
     """A test of an uplink's bandwidth has ended, and this is what it found and cost."""
 
-    tested: Tested
+    uplink: str
+    measured: Measured
+
+    @property
+    def spent_bytes(self) -> int:
+        return self.measured.spent_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NotMeasured:
+    """A test of its bandwidth ended without a result, and cost this."""
+
+    uplink: str
+    why: str
+    spent_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +226,8 @@ Event = (
     | Diagnosed
     | Noticed
     | SignalSeen
-    | BandwidthTested
+    | BandwidthMeasured
+    | NotMeasured
     | Stopping
 )
 
@@ -266,4 +281,12 @@ class Remember:
     memory: Memory
 
 
-Effect = SendEchoes | SetRoutes | ShowState | Diagnose | Remember | Fact | Summary
+@dataclass(frozen=True, slots=True)
+class MeasureBandwidth:
+    """Send a train each way by this uplink; what comes of it is a BandwidthMeasured or a NotMeasured."""
+
+    uplink: str
+    cap_bytes: int
+
+
+Effect = SendEchoes | SetRoutes | ShowState | Diagnose | MeasureBandwidth | Remember | Fact | Summary

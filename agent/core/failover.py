@@ -7,7 +7,7 @@ from agent.core import roles
 from agent.core.bandwidth import Allowance
 from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, choose
 from agent.core.events import (
-    BandwidthTested,
+    BandwidthMeasured,
     DateKnown,
     Diagnose,
     Diagnosed,
@@ -18,7 +18,9 @@ from agent.core.events import (
     Event,
     HandedOver,
     KernelSeen,
+    MeasureBandwidth,
     Noticed,
+    NotMeasured,
     OverrideAsked,
     OverrideEnded,
     PhaseSet,
@@ -64,7 +66,7 @@ class Failover:
         known = memory or Memory()
         self.station = station
         self._lines = {
-            uplink.name: Line(uplink, station.targets, known.uplinks.get(uplink.name, Watched()), now)
+            uplink.name: Line(station, uplink, known.uplinks.get(uplink.name, Watched()), now)
             for uplink in station.uplinks
         }
         self._active: dict[Family, str | None] = dict.fromkeys(Family)
@@ -118,8 +120,8 @@ class Failover:
             case SignalSeen(uplink, signal):
                 facts = self._lines[uplink].reception.take(signal, now)
                 return [*facts, self.state(now)] if facts else []
-            case BandwidthTested(tested):
-                return [self._lines[tested.uplink].note_tested(tested)]
+            case BandwidthMeasured() | NotMeasured():
+                return list(self._lines[event.uplink].note_test(event))
             case Stopping():
                 return [Fact("AGENT_STOPPED"), *self._summarise(now), self._remember(now)]
             case KernelSeen():
@@ -134,7 +136,19 @@ class Failover:
         """What follows from new facts: the choice, its routes, the next echoes, the report."""
         facts += self._decide(now)
         state = [self.state(now)] if facts or now >= self._summary_at else []
-        return [*self._route(), *facts, *self._measure(now), *self._report(now), *self._examine(facts, now), *state]
+        return [
+            *self._route(),
+            *facts,
+            *self._measure(now),
+            *self._report(now),
+            *self._examine(facts, now),
+            *state,
+            *self._test(now),
+        ]
+
+    def _test(self, now: float) -> list[MeasureBandwidth | Fact]:
+        lines = self._lines.values() if self._seen else ()
+        return [wanted for line in lines if (wanted := line.look_at_trials(self._phase, now)) is not None]
 
     def _examine(self, facts: list[Fact], now: float) -> Iterator[Diagnose]:
         for fact in facts:
@@ -146,7 +160,7 @@ class Failover:
         """The next moment at which something is due: an echo, a verdict by silence, a summary, an end of a choice."""
         moments = [self._summary_at, self._remember_at]
         for line in self._lines.values() if self._seen else ():
-            moments.append(line.watch.wake_at(self._now))
+            moments += [line.watch.wake_at(self._now), line.trials.due_at]
             if line.watch.health is Health.UP and self._now < line.home_at:
                 moments.append(line.home_at)
         ends = [line.interface.wake_at() for line in self._lines.values()]
@@ -182,7 +196,6 @@ class Failover:
         return {name: line.plan for name, line in self._lines.items() if line.plan is not None}
 
     def allowance(self, uplink: str, now: float) -> Allowance:
-        """For a test of its bandwidth now."""
         return self._lines[uplink].allowance(self._phase, now)
 
     # measure

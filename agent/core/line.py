@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from agent.core.bandwidth import Allowance, Tested
-from agent.core.bandwidth import told as told_tested
+from agent.core.bandwidth import Allowance
+from agent.core.bandwidth import told as told_measured
 from agent.core.decide import Phase, Relapses
 from agent.core.diagnosis import Diagnosis
-from agent.core.events import Queued, TrafficCounted
+from agent.core.events import BandwidthMeasured, MeasureBandwidth, NotMeasured, Queued, TrafficCounted
 from agent.core.flows import Flows, changes_at, flows
 from agent.core.lanes import Standing
 from agent.core.links import LinkWatch
@@ -16,19 +16,21 @@ from agent.core.memory import Watched
 from agent.core.plan import Plan, Policy, told
 from agent.core.routes import Link
 from agent.core.signal import Reception
-from agent.core.station import Family, Uplink
+from agent.core.station import Family, Station, Uplink
+from agent.core.trials import Trials
 from agent.core.watch import Watch
 from wire.messages import Evidence, Fact, Health, UplinkSummary
 
 
 class Line:
-    def __init__(self, uplink: Uplink, targets: tuple[str, ...], known: Watched, now: float) -> None:
+    def __init__(self, station: Station, uplink: Uplink, known: Watched, now: float) -> None:
         self.uplink, self.known = uplink, known
         self.interface = LinkWatch(Link(uplink.interface))
-        self.watch = Watch(uplink, targets, now, known)
+        self.watch = Watch(uplink, station.targets, now, known)
         self.plan = Plan(uplink.metered, known.used, now) if uplink.metered else None
         self.unqueued: str | None = None
         self.diagnosis = Diagnosis(uplink.name, self.watch.budget)
+        self.trials = Trials(station, uplink, now)
         self.relapses = Relapses()
         self.reception = Reception(uplink.name)
         self.home_at = now
@@ -57,6 +59,7 @@ class Line:
 
     def count(self, counted: TrafficCounted, now: float) -> None:
         self.watch.count(counted, now)
+        self.trials.count(counted.tx_bytes, counted.rx_bytes, now)
         if self.plan is not None:
             self.plan.count(counted.rx_bytes, counted.tx_bytes)
 
@@ -67,9 +70,20 @@ class Line:
             return Allowance(why_not=f"the plan of {self.uplink.name} runs low: no bandwidth is tested")
         return Allowance(self.watch.budget.calm_left_bytes(now), self.watch.sample(now).loss)
 
-    def note_tested(self, tested: Tested) -> Fact:
-        self.watch.budget.charge(tested.spent_bytes)
-        return Fact("BANDWIDTH_MEASURED", self.uplink.name, evidence=told_tested(tested))
+    def look_at_trials(self, phase: Phase, now: float) -> MeasureBandwidth | Fact | None:
+        if now < self.trials.due_at:
+            return None
+        return self.trials.look(self.allowance(phase, now), self.watch.health, now)
+
+    def note_test(self, ended: BandwidthMeasured | NotMeasured) -> Iterator[Fact]:
+        self.watch.budget.charge(ended.spent_bytes)
+        match ended:
+            case BandwidthMeasured(uplink, measured):
+                self.trials.done(measured)
+                yield Fact("BANDWIDTH_MEASURED", uplink, evidence=told_measured(measured))
+            case NotMeasured(_, why):
+                if (fact := self.trials.skip(why)) is not None:
+                    yield fact
 
     def look_at_plan(self, now: float) -> Iterator[Fact]:
         if self.plan is None or (before := self.plan.policy) is (after := self.plan.look(now)):

@@ -1,4 +1,4 @@
-"""Runs the diagnosis of an uplink as a child: of low priority, one at a time, bounded in time and in words."""
+"""Runs children of low priority, bounded in time and in words: the diagnosis of an uplink, one at a time."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ class Examiner:
     async def _examine(self, wanted: Diagnose) -> Evidence:
         command = [sys.executable, "-m", "agent", "diagnose", wanted.uplink, "--json", f"--bytes={wanted.cap_bytes}"]
         try:
-            code, printed = await _run([*command, "--config=/dev/stdin"], msgspec.json.encode(self._station))
+            code, printed = await run([*command, "--config=/dev/stdin"], msgspec.json.encode(self._station))
         except TimeoutError:
             return _failure(f"it took longer than {LIMIT_S:g} s")
         except OSError as why:
@@ -60,7 +60,7 @@ class Examiner:
             return _failure("it printed what is no report")
 
 
-async def _run(command: list[str], text: bytes) -> tuple[int, bytes]:
+async def run(command: list[str], text: bytes) -> tuple[int, bytes]:
     """The exit code and what was printed. Its errors go where ours go. Raises OSError, TimeoutError."""
     file = os.memfd_create("siaga-station")  # the very configuration that we run with; JSON is YAML
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agent.bandwidth import run
 from agent.bandwidth.order import Order
-from agent.core.bandwidth import Tested
+from agent.core.bandwidth import Measured
 from lab import namespace, scenario
 from lab.netns import Station, stop
 from lab.topology import SERVER
@@ -27,7 +27,7 @@ class Link:
     server: str
     station: Station | None = None
 
-    def measure(self, how: str, size: int = 32_000_000, threads: int = 4) -> Tested:
+    def measure(self, how: str, size: int = 32_000_000, threads: int = 4) -> Measured:
         host = f"{self.server}:{PORT}"
         with namespace.within(self.namespace):
             return run.measure(Order("bench", self.device, host, "bench", size, 60.0, threads, 0.0), how)
