@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(parsed: argparse.Namespace) -> int:
     station = load(parsed.config)
-    lock = _prepare(station)
+    locks = _prepare(station)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     from agent.daemon import Daemon  # the other commands need none of its imports, and start in a tenth of a second
 
@@ -72,13 +72,13 @@ def _run(parsed: argparse.Namespace) -> int:
             raise Refusal(f"state_dir = {station.state_dir}: cannot be used: {why}") from None
         await daemon.run()
 
-    assert lock >= 0
+    assert locks
     asyncio.run(live())
     return GOOD
 
 
-def _prepare(station: Station) -> int:
-    """Bad news at start refuses to start. Returns the lock on the state directory, held until the process ends."""
+def _prepare(station: Station) -> tuple[int, int]:
+    """Bad news at start refuses to start. Returns locks, held until the process ends."""
     if not privileges.held():
         raise Refusal("sending echoes and setting routes needs CAP_NET_RAW and CAP_NET_ADMIN; run as root")
     limited = any(uplink.metered or uplink.up_kbps for uplink in station.uplinks)
@@ -87,7 +87,7 @@ def _prepare(station: Station) -> int:
         raise Refusal(f"{what} by the command nft, which is not installed; apt-get install nftables")
     try:
         Path(station.state_dir).mkdir(parents=True, exist_ok=True)
-        return control.hold(Path(station.state_dir))
+        return control.hold(Path(station.state_dir)), control.hold_routes()
     except OSError as why:
         raise Refusal(f"state_dir = {station.state_dir}: cannot be used: {why.strerror}") from None
     except control.AlreadyRunning as why:
@@ -165,8 +165,8 @@ def _cleanup(parsed: argparse.Namespace) -> int:
     from agent.edge.kernel import clean_up
 
     station = load(parsed.config)
-    lock = _prepare(station)
-    assert lock >= 0
+    locks = _prepare(station)
+    assert locks
     try:
         asyncio.run(clean_up(station))
     except OSError as why:

@@ -41,6 +41,7 @@ from agent.core.station import Station
 from agent.edge import clock, control, memory, systemd
 from agent.edge.broker import Courier
 from agent.edge.child import Examiner
+from agent.edge.choice import Choice
 from agent.edge.icmp import Prober
 from agent.edge.kernel import Kernel
 from agent.edge.modem import Modems
@@ -69,7 +70,8 @@ class Daemon:
         self._numbering = Numbering(self._spool.epoch, self._spool.last_seq, os.urandom(6).hex(), now)
         known, self._memory_set_aside = memory.read(state_dir / "memory.json")
         self._memory = memory.Writer(state_dir / "memory.json")
-        self._core = Failover(station, now, known)
+        self._choice = Choice(state_dir)
+        self._core = Failover(station, now, known, self._choice.read())
         self._waiting: deque[Event] = deque()
         self._something = asyncio.Event()
         self._prober = Prober(station, self.emit)
@@ -151,7 +153,8 @@ class Daemon:
 
     def _apply(self, effect: Effect, now: float) -> None:
         match effect:
-            case SetRoutes(wish):
+            case SetRoutes(wish, active):
+                self._choice.write(active)
                 self._kernel.want(wish)
             case SendEchoes():
                 self._prober.send(effect)

@@ -168,7 +168,7 @@ class World:
             return
         for effect in self._core.handle(event, self.now):
             match effect:
-                case SetRoutes(wish):
+                case SetRoutes(wish, _):
                     self._wish = wish
                     self._keep_downloading()
                 case SendEchoes():

@@ -43,6 +43,8 @@ class Candidate:
     delayed: bool = False
     """It is poor for its delay alone."""
     rtt_ms: float | None = None
+    spent: bool = False
+    """Only the reserve of its plan is left: it refuses what is not essential."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,9 @@ def choose(
 
 
 def _come_home(candidates: tuple[Candidate, ...], current: Candidate, phase: Phase, now: float) -> Choice:
-    preferred = candidates[: candidates.index(current)]
-    good = [each for each in preferred if each.health is Health.UP and each.verified]
+    """Home is a preferred uplink; from one whose plan is spent, any other."""
+    sought = candidates if current.spent else candidates[: candidates.index(current)]
+    good = [each for each in sought if each.health is Health.UP and each.verified and not each.spent]
     if not good:
         return Choice(current.uplink, "it is the preferred one that is good")
     if not COMES_HOME[phase]:
@@ -106,7 +109,8 @@ def _come_home(candidates: tuple[Candidate, ...], current: Candidate, phase: Pha
     home = next((each for each in good if now >= each.home_at and each.fresh), None)
     if home is None:
         return Choice(current.uplink, f"{good[0].uplink} has only just recovered")
-    return Choice(home.uplink, f"{home.uplink} has proven good")
+    reason = f"the plan of {current.uplink} is spent" if current.spent else f"{home.uplink} has proven good"
+    return Choice(home.uplink, reason)
 
 
 def _is_better(other: Candidate, current: Candidate) -> bool:
@@ -122,7 +126,7 @@ def _worth(candidate: Candidate, now: float) -> int:
         return 0
     match candidate.health:
         case Health.UP:
-            return 5 if now >= candidate.home_at else 4
+            return 4 if candidate.spent else 6 if now >= candidate.home_at else 5
         case Health.POOR:
             return 3
         case Health.UNKNOWN:

@@ -255,6 +255,8 @@ class SetRoutes:
     """The rules and routes that should exist; the latest wish wins."""
 
     wish: Wish
+    active: Active
+    """The choice that it comes from."""
 
 
 @dataclass(frozen=True, slots=True)

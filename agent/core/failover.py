@@ -40,7 +40,7 @@ from agent.core.flows import Flows
 from agent.core.lanes import Standing
 from agent.core.line import Line, changes
 from agent.core.memory import REMEMBER_EVERY_S, Memory, Watched
-from agent.core.plan import Plan
+from agent.core.plan import Plan, Policy
 from agent.core.report import SUMMARY_EVERY_S
 from agent.core.routes import FlowsOf, Link, Wish, wish, with_configured_gateway
 from agent.core.station import Family, Station
@@ -62,8 +62,12 @@ class Failover:
     so that our own delay is never read as a link's silence.
     """
 
-    def __init__(self, station: Station, now: float, memory: Memory | None = None) -> None:
+    def __init__(
+        self, station: Station, now: float, memory: Memory | None = None, chosen: Active | None = None
+    ) -> None:
+        """`chosen`: by an earlier run of this boot, as it was noted before the kernel was told."""
         known = memory or Memory()
+        self._chosen = chosen or Active()
         self.station = station
         self._lines = {
             uplink.name: Line(station, uplink, known.uplinks.get(uplink.name, Watched()), now)
@@ -283,6 +287,7 @@ class Failover:
                 line.home_at,
                 line.watch.judge.delayed,
                 line.watch.sample(now).rtt_ms if line.watch.judge.delayed else line.watch.usual_rtt_ms,
+                line.plan is not None and line.plan.policy is Policy.RESERVE,
             )
             for name, line in self._lines.items()
             if line.link.has(family)
@@ -312,7 +317,7 @@ class Failover:
         if wanted == self._wish:
             return []
         self._wish = wanted
-        return [SetRoutes(wanted)]
+        return [SetRoutes(wanted, self._active_now())]
 
     def _flows(self, family: Family) -> tuple[Flows, ...]:
         active = self._active[family]
@@ -376,11 +381,13 @@ class Failover:
         self._seen = True
 
     def _adopt(self, picture: KernelSeen, now: float) -> None:
-        """What an earlier run decided stays in force until there is a reason to change it."""
+        """What an earlier run decided stays in force until there is a reason to change it, done or only noted."""
         names = {line.uplink.interface: name for name, line in self._lines.items()}
-        for family, interface in picture.active:
-            if interface in names:
-                self._move(family, names[interface], now)
+        decided = {family: names[interface] for family, interface in picture.active if interface in names}
+        noted = {Family.IPV4: self._chosen.ipv4, Family.IPV6: self._chosen.ipv6}
+        decided |= {family: name for family, name in noted.items() if name in self._lines}
+        for family, name in decided.items():
+            self._move(family, name, now)
 
     def _expire(self, now: float) -> Iterator[Fact]:
         if self._phase_until is not None and now >= self._phase_until:

@@ -3,12 +3,18 @@
 import ctypes
 import struct
 import time
+from pathlib import Path
 
 from wire.stamp import LARGEST_ERROR_S, Accuracy
 from wire.stamp import accuracy as accuracy_of
 
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 TIMEX_BYTES = 256  # struct timex has 208; all zero asks without setting
+
+
+def boot_id() -> str:
+    """Another one each time the kernel starts."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def wall() -> tuple[float, bool]:

@@ -11,6 +11,7 @@ from typing import Any
 
 ANSWER_WITHIN_S = 5
 REQUEST_BYTES = 4096
+ROUTES = Path("/proc/self/ns/net")
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -19,17 +20,28 @@ class NotRunning(Exception):
 
 
 class AlreadyRunning(Exception):
-    """Another agent has this state directory."""
+    """Another agent has this state directory, or the routes of this device."""
 
 
 def hold(state_dir: Path) -> int:
     """Take the state directory for this process, until it ends; raises AlreadyRunning, OSError."""
-    lock = os.open(state_dir / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return _lock(
+        state_dir / "agent.lock", os.O_RDWR | os.O_CREAT, f"another agent is running with state_dir {state_dir}"
+    )
+
+
+def hold_routes() -> int:
+    """Take the network namespace for this process, until it ends; raises AlreadyRunning, OSError."""
+    return _lock(ROUTES, os.O_RDONLY, "another agent, with another state_dir, keeps the routes of this device")
+
+
+def _lock(path: Path, flags: int, taken: str) -> int:
+    lock = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise AlreadyRunning(f"another agent is running with state_dir {state_dir}") from None
+        raise AlreadyRunning(taken) from None
     return lock
 
 

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from agent.core.station import Family
+from agent.edge.clock import boot_id
 
 log = logging.getLogger(__name__)
 
@@ -13,7 +14,10 @@ STRICT, LOOSE = "1", "2"  # of rp_filter; the greater of all and of the interfac
 
 
 class Sysctls:
-    """What was there before stands in a file, so that a cleanup in another process, after a crash, can restore it."""
+    """What was there before stands in a file, so that a cleanup in another process, after a crash, can restore it.
+
+    Of this boot only: with another one the kernel begins with what the system's own files say.
+    """
 
     def __init__(self, state_dir: Path) -> None:
         self._file = state_dir / "sysctls-before.json"
@@ -76,13 +80,14 @@ class Sysctls:
 
     def _write(self, before: dict[str, str]) -> None:
         beside = self._file.with_suffix(".new")
-        beside.write_text(json.dumps(before))
+        beside.write_text(json.dumps({"boot": boot_id(), "before": before}))
         beside.replace(self._file)  # whole or not at all, should the power fail
 
     def _before(self) -> dict[str, str]:
         try:
-            return dict(json.loads(self._file.read_text()))
-        except (OSError, ValueError):
+            kept = json.loads(self._file.read_text())
+            return dict(kept["before"]) if kept["boot"] == boot_id() else {}
+        except (OSError, ValueError, TypeError, KeyError):
             return {}
 
     @staticmethod

@@ -143,7 +143,7 @@ class Driven:
             self.told = effects
         for effect in effects:
             match effect:
-                case SetRoutes(wish):
+                case SetRoutes(wish, _):
                     self.wish, self.wishes = wish, self.wishes + 1
                 case SendEchoes():
                     self._send(effect)
