@@ -9,6 +9,7 @@ import contextlib
 import logging
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 10  # the kernel drops IPv4 routes with a device without saying so
 GATHER_S = 0.02  # one change comes as several messages; the first is acted upon at once, the rest together
+REPAIRS_AT_ONCE = 10  # a manager that reconfigures an interface takes several things away, one after the other
+FIGHT_S = 0.5  # between two repairs when somebody takes away again and again what we put back; a wish never waits
 TOLD = 5  # changes by name in one fact
 ANSWER_S = 0.05  # how long the core may take to wish anew for a new picture, before the old wish is applied to it
 LOOK_WHETHER_S = 1.0  # after a move; a manager that changes several things is done by then
@@ -51,7 +54,9 @@ class Kernel:
         self._look_at: float | None = None
         self._refused_since: float | None = None
         self._picture: KernelSeen | None = None
+        self._repairs: deque[float] = deque(maxlen=REPAIRS_AT_ONCE)
         self._wished = asyncio.Event()
+        self._wants = asyncio.Event()
         self._stirred = asyncio.Event()
         self._sysctls = Sysctls(Path(station.state_dir))
         self._nft = nft.Keeper()
@@ -62,6 +67,7 @@ class Kernel:
     def want(self, wish: Wish) -> None:
         self._wish, self._wished_at = wish, time.monotonic()
         self._wished.set()
+        self._wants.set()
         self._stirred.set()
 
     async def run(self) -> None:
@@ -72,8 +78,9 @@ class Kernel:
             try:
                 while True:
                     self._stirred.clear()
+                    self._wants.clear()
                     await self._act(netlink)
-                    await asyncio.sleep(GATHER_S)
+                    await self._gather()
                     await self._rest()
             finally:
                 ear.close()
@@ -83,7 +90,7 @@ class Kernel:
             if self._nft_touched:
                 self._nft_touched = False
                 if await self._nft.check():
-                    self._emit(RoutesRepaired(f"the nft table {NFT_TABLE}"))
+                    self._repaired([f"the nft table {NFT_TABLE}"])
             await self._look(netlink)
             await self._keep(netlink)
             self._look_whether()
@@ -99,6 +106,13 @@ class Kernel:
             self._refused_since = now
         elif now >= self._refused_since + REFUSED_S:
             self._emit(RoutesRefused(_few(refused)))
+
+    async def _gather(self) -> None:
+        await asyncio.sleep(GATHER_S)
+        if len(self._repairs) == REPAIRS_AT_ONCE and time.monotonic() < self._repairs[0] + REPAIRS_AT_ONCE * FIGHT_S:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIGHT_S):
+                    await self._wants.wait()
 
     async def _rest(self) -> None:
         """Until something stirs, or it is time to look at what makes no sound."""
@@ -159,15 +173,18 @@ class Kernel:
         departed = await self._departures.want(wish.leaving)
         if self._kept is not None and set(wish.leaving) - set(self._kept[0].leaving):
             await netlink.nudge({each.family for each in wish.leaving})
-        repaired = self._repaired(changed, wish)
-        if repaired:
-            self._emit(RoutesRepaired(_few(repaired)))
+        self._repaired(self._taken(changed, wish))
         self._complain(unset + (refused if self._all_have_carrier() else []))
         self._kept = None if refused else (wish, self._picture)
         self._tell(departed, wish, wished_at)
         await self._shaper.want(wish.shapes)  # last: no queue is worth a hand-over's time
 
-    def _repaired(self, changed: list[Change], wish: Wish) -> list[str]:
+    def _repaired(self, what: list[str]) -> None:
+        if what:
+            self._repairs.append(time.monotonic())
+            self._emit(RoutesRepaired(_few(what)))
+
+    def _taken(self, changed: list[Change], wish: Wish) -> list[str]:
         """What somebody took away: it was there, is wished for still, and its interface is what it was."""
         if self._kept is None or self._picture is None:
             return []

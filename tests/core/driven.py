@@ -12,7 +12,7 @@ from agent.core.events import EchoNotSent, EchoReturned, Effect, Event, KernelSe
 from agent.core.failover import Failover
 from agent.core.routes import ACTIVE_TABLE, Link, Wish
 from agent.core.station import Centre, Family, Kind, Metered, Station, Uplink
-from wire.messages import Fact, Health, Summary
+from wire.messages import Active, Fact, Health, Summary
 
 RTT_S = {Kind.FIBRE: 0.008, Kind.LTE: 0.06, Kind.LEO: 0.04, Kind.GEO: 0.6}
 TARGETS = ("198.51.100.1", "198.51.100.2", "198.51.100.3")
@@ -101,11 +101,11 @@ class Driven:
         found = tuple((route.family, route.device) for route in self.wish.routes if route.table == ACTIVE_TABLE)
         return KernelSeen(tuple(self.links.values()), found)
 
-    def restart(self) -> None:
-        """kill -9 and a new agent: the kernel keeps what it had."""
+    def restart(self, chosen: Active | None = None) -> None:
+        """kill -9 and a new agent: the kernel keeps what it had, and perhaps a choice was noted."""
         self._coming = []
         picture = self.picture()
-        self.core = Failover(self.station, self.now)
+        self.core = Failover(self.station, self.now, chosen=chosen)
         self.handle(picture)
 
     def run(self, seconds: float) -> None:

@@ -121,6 +121,28 @@ def test_a_link_that_loses_is_left_for_a_slower_one() -> None:
     assert choose((lossy, Candidate("b", UP, rtt_ms=600.0)), "a", None, Phase.NORMAL, NOW).uplink == "b"
 
 
+SPENT = Candidate("b", UP, spent=True)
+
+
+def test_an_uplink_whose_plan_is_spent_is_left_for_any_good_one_and_is_no_home() -> None:
+    dead, good = Candidate("a", DEAD), Candidate("c", UP)
+    assert choose((dead, SPENT, good), "b", None, Phase.NORMAL, NOW).uplink == "c"
+    assert choose((dead, SPENT, good), "c", None, Phase.NORMAL, NOW).uplink == "c"
+    assert choose((dead, SPENT, good), "a", None, Phase.NORMAL, NOW).uplink == "c"
+
+
+def test_an_uplink_whose_plan_is_spent_is_better_than_none_and_than_a_poor_one() -> None:
+    dead, poor = Candidate("a", DEAD), Candidate("c", POOR)
+    assert choose((dead, SPENT, poor), "a", None, Phase.NORMAL, NOW).uplink == "b"
+    assert choose((dead, SPENT, poor), "b", None, Phase.NORMAL, NOW).uplink == "b"
+    assert choose((dead, SPENT), "b", None, Phase.NORMAL, NOW).uplink == "b"
+
+
+@pytest.mark.parametrize("phase", [Phase.COUNT, Phase.UPLOAD])
+def test_while_votes_are_counted_the_essential_stays_on_an_uplink_whose_plan_is_spent(phase: Phase) -> None:
+    assert choose((SPENT, Candidate("c", UP)), "b", None, phase, NOW).uplink == "b"
+
+
 def test_each_relapse_doubles_the_hold_up_to_a_cap() -> None:
     relapses, holds = Relapses(), []
     assert relapses.hold_s(0) == 0

@@ -22,7 +22,7 @@ from agent.core.report import SUMMARY_EVERY_S
 from agent.core.routes import ACTIVE_TABLE
 from agent.core.station import Family, Kind
 from tests.core.driven import TARGETS, Driven, settled, station
-from wire.messages import Fact, Health
+from wire.messages import Active, Fact, Health
 
 THREE = {"fibre": Kind.FIBRE, "lte": Kind.LTE, "geo": Kind.GEO}
 
@@ -380,6 +380,24 @@ def test_a_restarted_agent_goes_on_with_what_its_predecessor_decided() -> None:
     driven.cut.clear()
     driven.run(30)
     assert driven.moves == [("lte", "fibre")]
+
+
+def test_a_choice_that_was_noted_and_not_done_is_done_by_the_next_agent_at_once() -> None:
+    driven = settled()
+    driven.cut.add("fibre")
+    driven.facts.clear()
+    driven.restart(Active("lte", "lte"))
+    assert driven.active == "lte"
+    driven.run(30)
+    assert driven.moves == []
+    assert driven.health("fibre") is Health.DEAD
+
+
+@pytest.mark.parametrize("chosen", [Active(), Active("gone", "gone")])
+def test_a_note_that_names_no_uplink_leaves_what_the_kernel_has(chosen: Active) -> None:
+    driven = settled()
+    driven.restart(chosen)
+    assert driven.active == "fibre"
 
 
 def test_a_restarted_agent_does_not_take_over_a_route_by_a_device_that_is_none_of_its_uplinks() -> None:

@@ -119,6 +119,24 @@ def test_a_second_agent_is_refused_the_state_directory(tmp_path: Path) -> None:
     os.close(control.hold(tmp_path))
 
 
+HOLD_ROUTES = "from agent.edge import control; control.hold_routes(); print('held', flush=True); input()"
+
+
+@pytest.mark.usefixtures("cell")
+def test_a_second_agent_is_refused_the_routes_of_the_same_device_only() -> None:
+    hold = [sys.executable, "-c", HOLD_ROUTES]
+    with subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdin is not None
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"held\n"
+        with pytest.raises(control.AlreadyRunning, match="keeps the routes of this device"):
+            control.hold_routes()
+        elsewhere = subprocess.run(["unshare", "--net", *hold], input=b"\n", capture_output=True, check=True)
+        assert elsewhere.stdout == b"held\n"
+        first.stdin.close()
+    os.close(control.hold_routes())
+
+
 def test_an_agent_that_was_killed_holds_nothing(tmp_path: Path) -> None:
     program = "import sys; from agent.edge import control; from pathlib import Path; control.hold(Path(sys.argv[1]))"
     holder = f"{program}; print('held', flush=True); sys.stdin.read()"

@@ -17,7 +17,7 @@ from agent.core.flows import Flows
 from agent.core.routes import BY_CHOICE, Link, Wish, text, wish
 from agent.core.station import Centre, Family, Kind, Lan, Nat, Station, Uplink
 from agent.edge import nft
-from agent.edge.kernel import REFUSED_S, Kernel, clean_up
+from agent.edge.kernel import FIGHT_S, REFUSED_S, REPAIRS_AT_ONCE, Kernel, clean_up
 from agent.edge.netlink import Change, Netlink
 from tests.edge.conftest import become
 from tests.edge.link import FAR, FAR6, NEAR, far, ip, wire
@@ -237,6 +237,21 @@ def test_what_another_program_took_away_is_put_back_and_told(station: Station, d
             while not ((kernels_text(), listed()) == (before, table) and working.of(RoutesRepaired)):
                 await asyncio.sleep(0.01)
         assert not working.of(RoutesRefused)
+
+    at_work(station, test)
+
+
+def test_in_a_fight_repairs_are_as_rare_as_declared(station: Station) -> None:
+    async def test(working: Run) -> None:
+        await kept(working, usual(station))
+        repaired_at: list[float] = []
+        while len(repaired_at) < REPAIRS_AT_ONCE + 3:
+            told = len(working.of(RoutesRepaired))
+            ip("rule", "del", "priority", str(BY_CHOICE))
+            await become(lambda told=told: len(working.of(RoutesRepaired)) > told)  # type: ignore[misc]
+            repaired_at.append(time.monotonic())
+        later = repaired_at[REPAIRS_AT_ONCE:]
+        assert later[-1] - repaired_at[REPAIRS_AT_ONCE - 1] > FIGHT_S
 
     at_work(station, test)
 

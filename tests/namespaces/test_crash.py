@@ -73,7 +73,7 @@ def begin_flow(here: Ground) -> None:
 
 
 def fail_over(folder: Path, after: int) -> None:
-    """Dies after so many changes. What was moved goes on; for the rest the next run finds the dead uplink anew."""
+    """Dies after so many changes. The next run does the rest, because it was noted; it need not decide anew."""
     with built(folder) as here:
         begin(here, (*DYING, str(after)))
         begin_flow(here)
@@ -83,9 +83,11 @@ def fail_over(folder: Path, after: int) -> None:
         assert here.told().count("HANDED_OVER") == (1 if after <= CHANGES else 2)
         for family, option in OPTION.items():
             assert way(option) == ("wan1" if family in moved(here) else "wan0")
+        told = len(here.told())
         here.start()
         wait_until(lambda: all(way(option) == "wan1" for option in OPTION.values()), START_S)
         wait_until(lambda: here.health("fibre") == "dead" and not flaws(here), START_S)
+        assert "TRAFFIC_MOVED" not in here.told()[told:]
         wait_until(lambda: flows_marked(mark(0)) == 0, SOON_S)
 
 
