@@ -57,6 +57,9 @@ bench-failover: setup ## measure how long a dead uplink cuts a LAN off, beside d
 bench-handover: setup ## measure what a switch costs those who send, and who stays where; writes the table in docs/failover.md
 	@$(PY) -m lab enter -- $(PY) -m bench.handover
 
+bench-repair: setup ## measure how soon a killed agent is taken up by the next, at each step of a switch; writes docs/failover.md
+	@$(PY) -m lab enter -- $(PY) -m bench.repair
+
 bench-detect: setup ## simulate months of every kind of link under our detector and others' rules; writes docs/failover.md
 	@$(PY) -m bench.detect
 
@@ -70,4 +73,4 @@ bench-measure: setup ## measure how well bandwidth is measured; SIAGA_TRACES nam
 clean: ## remove the virtual environment and what builds leave behind
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
 
-.PHONY: help setup demo neighbours test lint types check docs bench-lab bench-failover bench-handover bench-detect bench-cost bench-measure clean
+.PHONY: help setup demo neighbours test lint types check docs bench-lab bench-failover bench-handover bench-repair bench-detect bench-cost bench-measure clean

@@ -160,11 +160,14 @@ class Ground:
         )
 
     def start(self, program: Sequence[str] = (*AGENT, "run")) -> None:
+        self.launch(program)
+        wait_until(lambda: self.status() is not None, START_S)
+
+    def launch(self, program: Sequence[str] = (*AGENT, "run")) -> None:
         with self.log.open("ab") as log:
             self.agent = subprocess.Popen(
                 [*program, "--config", str(self.config)], stdout=log, stderr=log, process_group=0, cwd=ROOT
             )
-        wait_until(lambda: self.status() is not None, START_S)
 
     def end(self, how: int = signal.SIGTERM) -> None:
         if self.agent is not None:
