@@ -1,14 +1,18 @@
 """What the operator may set: YAML in, settings out; every refusal names key, value and reason."""
 
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from central.core.quiet import Hours
+
 SYSTEM_DATA = Path("/var/lib/siaga-central")
 USER_DATA = Path("siaga-data")
+HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 KEY_BYTES_AT_LEAST = 16  # as many as the seal that is made with it
 
 
@@ -41,6 +45,8 @@ class Settings:
     """With it only packets that were made with it are answered."""
     measure: Endpoint | None = None
     """Where the stations' bandwidth tests are served, by UDP and TCP; None: nowhere."""
+    quiet: tuple[Hours, ...] = ()
+    """When they are not."""
 
     @property
     def outside_broker(self) -> Endpoint | None:
@@ -141,6 +147,23 @@ def _key(value: Any) -> bytes:
     return key
 
 
+def _quiet(value: Any) -> tuple[Hours, ...]:
+    if not isinstance(value, list):
+        raise ValueError('expected a list of hours, as in ["07:00-13:00"]')
+    return tuple(_hours(text) for text in value)
+
+
+def _hours(text: Any) -> Hours:
+    found = HOURS.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError(f"{text!r} is not a time from 00:00 to 23:59 and another, as in 07:00-13:00")
+    begin_hour, begin_minute, end_hour, end_minute = map(int, found.groups())
+    hours = Hours(begin_hour * 3600 + begin_minute * 60, end_hour * 3600 + end_minute * 60)
+    if hours.begin_s == hours.end_s:
+        raise ValueError(f"{text!r} is no time at all; leave out `measure` when nothing is ever to be tested")
+    return hours
+
+
 READERS = {
     "http": endpoint,
     "mqtt": endpoint,
@@ -150,4 +173,5 @@ READERS = {
     "stamp": endpoint,
     "stamp_key": _key,
     "measure": endpoint,
+    "quiet": _quiet,
 }

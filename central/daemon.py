@@ -140,7 +140,7 @@ def _testers(settings: Settings) -> list[Part]:
     if settings.measure is None:
         return []
     datagrams, connections = (_bound("measure", settings.measure, each) for each in (reflector.listener, listener))
-    return [measuring.Measuring(datagrams, connections)]
+    return [measuring.Measuring(datagrams, connections, quiet=settings.quiet)]
 
 
 def hosts(settings: Settings) -> list[str]:

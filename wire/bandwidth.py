@@ -141,9 +141,11 @@ class Turn(msgspec.Struct, frozen=True, tag="turn"):
 
 
 class Busy(msgspec.Struct, frozen=True, tag="busy"):
-    """Somebody else of your group tests, or too many test; the connection is closed."""
+    """Somebody else of your group tests, or too many test, or nobody may; the connection is closed."""
 
     again_s: float
+    quiet: bool = False
+    """These are hours in which nobody tests."""
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

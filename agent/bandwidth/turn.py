@@ -64,8 +64,14 @@ def take(bound: Bound, ask: Ask, patience_s: float) -> tuple[Desk, Turn]:
         desk.close()
         again_s = reply.again_s if isinstance(reply, Busy) else patience_s
         if time.monotonic() + again_s > until:
-            raise NoTurn(f"others who share this beam or cell are testing; come again in {again_s:.0f} s")
+            raise NoTurn(_why(reply, again_s))
         time.sleep(again_s)
+
+
+def _why(reply: Reply, again_s: float) -> str:
+    if isinstance(reply, Busy) and reply.quiet:
+        return f"the centre keeps quiet hours, in which no bandwidth is measured, for {again_s / 60:.0f} min more"
+    return f"others who share this beam or cell are testing; come again in {again_s:.0f} s"
 
 
 def abort(connection: socket.socket) -> None:

@@ -2,11 +2,18 @@
 
 import ctypes
 import struct
+import time
 
 from wire.stamp import LARGEST_ERROR_S, Accuracy, accuracy
 
 TIME_ERROR = 5  # adjtimex(2): nobody has set the clock
 TIMEX_BYTES = 256  # struct timex has 208; all zero asks without setting
+
+
+def day_s() -> float:
+    """Seconds since midnight, here."""
+    here = time.localtime()
+    return 3600.0 * here.tm_hour + 60 * here.tm_min + here.tm_sec
 
 
 def clock_accuracy() -> Accuracy:

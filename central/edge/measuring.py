@@ -12,9 +12,11 @@ import threading
 import time
 from collections import Counter
 
+from central.core.quiet import Hours, left_s
 from central.core.trains import Came, Trains
 from central.core.turns import Later, Limits, Turns
 from central.edge import speedtest, transfers
+from central.edge.clock import day_s
 from central.edge.reflector import from_here, is_to_everybody, received_ns
 from wire.bandwidth import (
     LINE_BYTES_AT_MOST,
@@ -53,8 +55,14 @@ class Measuring:
 
     name = "bandwidth server"
 
-    def __init__(self, datagrams: socket.socket, connections: socket.socket, limits: Limits | None = None) -> None:
-        self._datagrams, self._connections = datagrams, connections
+    def __init__(
+        self,
+        datagrams: socket.socket,
+        connections: socket.socket,
+        limits: Limits | None = None,
+        quiet: tuple[Hours, ...] = (),
+    ) -> None:
+        self._datagrams, self._connections, self._quiet = datagrams, connections, quiet
         datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._turns = Turns(limits)
         self._trains = Trains(self._turns, os.urandom(32))
@@ -170,6 +178,9 @@ class Measuring:
 
     async def _turn(self, ask: Ask, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         now = time.monotonic()
+        if (quiet_s := left_s(self._quiet, day_s())) > 0:
+            writer.write(line(Busy(quiet_s, quiet=True)))
+            return
         answer = self._turns.ask(ask.group[:GROUP_LETTERS], ask.bytes, ask.lasts_s, os.urandom(8), now)
         if isinstance(answer, Later):
             writer.write(line(Busy(round(answer.again_s, 1))))

@@ -24,6 +24,7 @@ from agent.core.station import Centre, Station, Uplink
 from agent.core.station import Kind as Carrier
 from agent.daemon import Daemon
 from agent.edge.kernel import clean_up
+from central.core.quiet import DAY_S, Hours
 from central.core.turns import Limits
 from central.edge.broker import listener
 from central.edge.measuring import Measuring
@@ -54,10 +55,10 @@ def server(wan: str) -> Iterator[Measuring]:
 
 
 @contextmanager
-def serving(wan: str, limits: Limits | None = None) -> Iterator[Measuring]:
+def serving(wan: str, limits: Limits | None = None, quiet: tuple[Hours, ...] = ()) -> Iterator[Measuring]:
     with within(far(wan)):
         opened = datagrams("::", PORT), listener("::", PORT)
-    part = Measuring(*opened, limits)
+    part = Measuring(*opened, limits, quiet)
     part.start()
     try:
         yield part
@@ -161,6 +162,12 @@ def test_one_of_a_group_tests_and_the_next_comes_when_he_has_ended(wan: str, ser
     again, _ = take(bound, ASK, 0.0)
     for desk in (other, again):
         desk.close()
+
+
+def test_in_quiet_hours_nobody_has_a_turn_and_is_told_so(wan: str) -> None:
+    all_day = (Hours(0, DAY_S - 1), Hours(DAY_S // 2, DAY_S // 2 - 1))
+    with serving(wan, quiet=all_day), pytest.raises(NoTurn, match=r"quiet hours, .* for \d+ min more"):
+        take(Bound(wan, SERVER, 5.0), ASK, 0.0)
 
 
 def test_a_turn_of_the_dead_ends(wan: str) -> None:
