@@ -201,6 +201,7 @@ def _table(status: dict[str, Any]) -> str:
         f"plan of {uplink['name']}: {_plan(uplink['plan'])}" for uplink in status["uplinks"] if uplink.get("plan")
     ]
     lines += [f"signal of {uplink['name']}: {_signal(uplink)}" for uplink in status["uplinks"] if uplink.get("signal")]
+    lines += [f"{uplink['name']}: {_forecast(uplink)}" for uplink in status["uplinks"] if uplink.get("forecast")]
     connected = "connected" if centre["connected"] else "not connected"
     return "\n".join([*lines, f"centre: {connected}, {centre['unsent']} records not yet stored there"])
 
@@ -214,6 +215,14 @@ def _plan(plan: dict[str, Any]) -> str:
 
 def _signal(uplink: dict[str, Any]) -> str:
     return heard_en(msgspec.convert(uplink["signal"], Signal))
+
+
+def _forecast(uplink: dict[str, Any]) -> str:
+    told = uplink["forecast"]
+    return (
+        f"20 MB of photos would take {told['photos_s']:.0f} s, a message {told['message_s']:.2g} s "
+        f"({told['up_mbps']:.3g} Mbit/s free; measured {told['measured_s'] / 60:.0f} min ago)"
+    )
 
 
 def _duration(text: str) -> float:

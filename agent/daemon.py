@@ -274,14 +274,14 @@ class Daemon:
         state = self._core.state(time.monotonic())
         keys = ("name", "interface", "health", "since_s", "rtt_ms", "loss", "carries_traffic")
         plans = {name: told(plan) for name, plan in self._core.plans.items()}
-        signals = {uplink.name: msgspec.to_builtins(uplink.signal) for uplink in state.uplinks}
         return {
             "station": self._station.station,
             "phase": state.phase,
             "active": {"ipv4": state.active.ipv4, "ipv6": state.active.ipv6},
             "uplinks": [
                 {key: getattr(uplink, key) for key in keys}
-                | {"plan": plans.get(uplink.name), "signal": signals[uplink.name]}
+                | {"plan": plans.get(uplink.name)}
+                | {key: msgspec.to_builtins(getattr(uplink, key)) for key in ("signal", "forecast")}
                 for uplink in state.uplinks
             ],
             "centre": {"connected": self._courier.connected, "unsent": self._spool.unsent},

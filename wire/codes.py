@@ -123,6 +123,14 @@ _TABLE = (
         "Nothing to do; if it lasts, look at this uplink's budget.",
     ),
     Code(
+        "DIAGNOSIS_SKIPPED",
+        Severity.INFO,
+        "Jalur yang mati tidak diperiksa: jatah data untuk pengukurannya tidak cukup",
+        "The dead uplink was not looked at: what may be spent on measuring it is not enough",
+        "Periksa dari perangkat bila perlu: `siaga-agent diagnose JALUR`.",
+        "Look from the device if you need to: `siaga-agent diagnose UPLINK`.",
+    ),
+    Code(
         "BUDGET_SPENT",
         Severity.WARNING,
         "Jatah data untuk pengukuran jalur ini habis; jalur tidak diukur lagi",

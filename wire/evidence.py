@@ -1,6 +1,9 @@
 """What a fact rests on, as one line that is understood at two in the morning, in two languages."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import msgspec
 
 from wire.findings import FINDINGS, NAMELESS_EN, NAMELESS_ID
 from wire.messages import Fact, Signal
@@ -13,6 +16,10 @@ class _Line:
     id: str
     en: str
 
+
+WITH_VERDICT = ("technology", "rsrp_dbm", "rsrq_db", "snr_db", "cell_id")
+"""Of a modem's signal, in the evidence of a verdict on its uplink."""
+VERDICTS = ("UPLINK_DEAD", "UPLINK_POOR")
 
 _BY_CAUSE = {
     "silence": _Line(
@@ -95,6 +102,7 @@ _BY_CODE = {
         "cost {spent_bytes} bytes",
     ),
     "BANDWIDTH_SKIPPED": _Line("sebabnya: {why}", "because: {why}"),
+    "DIAGNOSIS_SKIPPED": _Line("perlu {needs_bytes} byte", "it needs {needs_bytes} bytes"),
     "BUDGET_SPENT": _Line(
         "hari ini {day_mb} dari {day_cap_mb} MB, bulan ini {month_mb} dari {month_cap_mb} MB",
         "today {day_mb} of {day_cap_mb} MB, this month {month_mb} of {month_cap_mb} MB",
@@ -105,7 +113,9 @@ _BY_CODE = {
 def told_id(fact: Fact) -> str:
     """In Indonesian, with its decimal comma; empty where there is nothing to add to the code."""
     line = _line(fact)
-    return "" if line is None else line.id.format_map(_values(fact, ",").or_else(operator=NAMELESS_ID))
+    if line is None:
+        return ""
+    return line.id.format_map(_values(fact, ",").or_else(operator=NAMELESS_ID)) + _radio(fact, "sinyal", heard_id)
 
 
 def told_en(fact: Fact) -> str:
@@ -113,7 +123,7 @@ def told_en(fact: Fact) -> str:
     line, values = _line(fact), _values(fact, ".")
     if line is None:
         return " ".join(f"{name}={value}" for name, value in values.items())
-    return line.en.format_map(values.or_else(operator=NAMELESS_EN))
+    return line.en.format_map(values.or_else(operator=NAMELESS_EN)) + _radio(fact, "signal", heard_en)
 
 
 def heard_id(signal: Signal) -> str:
@@ -124,6 +134,17 @@ def heard_id(signal: Signal) -> str:
 def heard_en(signal: Signal) -> str:
     """lte Telkomsel (51010) · home · RSRP -97 dBm · …"""
     return _heard(signal, "cell", ".")
+
+
+def _radio(fact: Fact, word: str, heard: Callable[[Signal], str]) -> str:
+    """How the modem heard when its uplink failed; empty for what has no modem."""
+    found = {name: fact.evidence[name] for name in WITH_VERDICT if name in fact.evidence}
+    if fact.code not in VERDICTS or not found:
+        return ""
+    try:
+        return f"; {word} {heard(msgspec.convert(found, Signal))}"
+    except msgspec.ValidationError:  # not as an agent of ours writes it
+        return ""
 
 
 def _heard(signal: Signal, cell: str, point: str) -> str:

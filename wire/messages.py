@@ -64,6 +64,19 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     """home, roaming, searching, denied … as ModemManager names it."""
 
 
+class Forecast(msgspec.Struct, frozen=True):
+    """How long it would take to send something by an uplink, were it begun now."""
+
+    photos_s: float
+    """20 MB of photos of result forms."""
+    message_s: float
+    """A message of 1 kB, until the centre says that it has it."""
+    up_mbps: float
+    """Free upstream: what was measured last, less what the station sends now."""
+    measured_s: float
+    """So long ago."""
+
+
 class UplinkState(msgspec.Struct, frozen=True):
     """One uplink as the agent sees it now."""
 
@@ -80,6 +93,8 @@ class UplinkState(msgspec.Struct, frozen=True):
     """A fraction of the echoes that were really sent; None when none was."""
     signal: Signal | None = None
     """None where no modem of this device is asked, or it does not answer."""
+    forecast: Forecast | None = None
+    """None for a dead uplink, and where no bandwidth was measured."""
 
 
 class State(msgspec.Struct, frozen=True, tag="state"):

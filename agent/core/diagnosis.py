@@ -18,13 +18,15 @@ class Diagnosis:
         self._is_looked_at = False
         """In this outage."""
 
-    def hear(self, fact: Fact, now: float) -> Diagnose | None:
-        """The order that follows from this uplink's fact, paid in advance."""
+    def hear(self, fact: Fact, now: float) -> Diagnose | Fact | None:
+        """The order that follows from this uplink's fact, paid in advance; or that it cannot be paid."""
         if fact.code == "UPLINK_UP":
             self._is_looked_at = False
         if fact.code != "UPLINK_DEAD" or fact.evidence.get("cause") in TOLD_ALREADY or not self._is_due(now):
             return None
         self._is_looked_at, self._begun_at = True, now
+        if not self._budget.allows(ALLOWANCE_BYTES, now):
+            return Fact("DIAGNOSIS_SKIPPED", self._uplink, evidence={"needs_bytes": ALLOWANCE_BYTES})
         self._budget.charge(ALLOWANCE_BYTES)
         return Diagnose(self._uplink, ALLOWANCE_BYTES)
 
@@ -36,6 +38,4 @@ class Diagnosis:
         return Fact("UPLINK_DIAGNOSED", self._uplink, evidence=evidence)
 
     def _is_due(self, now: float) -> bool:
-        if self._is_looked_at or (self._begun_at is not None and now < self._begun_at + AGAIN_AFTER_S):
-            return False
-        return self._budget.allows(ALLOWANCE_BYTES, now)
+        return not self._is_looked_at and (self._begun_at is None or now >= self._begun_at + AGAIN_AFTER_S)

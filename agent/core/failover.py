@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from agent.core import roles
 from agent.core.bandwidth import Allowance
 from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, choose
@@ -44,6 +46,7 @@ from agent.core.plan import Plan, Policy
 from agent.core.report import SUMMARY_EVERY_S
 from agent.core.routes import FlowsOf, Link, Wish, wish, with_configured_gateway
 from agent.core.station import Family, Station
+from wire.evidence import VERDICTS
 from wire.messages import Active, Evidence, Fact, Health, Summary, UplinkState
 
 REPEAT_S = 60  # the same trouble with the routes is told once in this time
@@ -125,7 +128,7 @@ class Failover:
                 facts = self._lines[uplink].reception.take(signal, now)
                 return [*facts, self.state(now)] if facts else []
             case BandwidthMeasured() | NotMeasured():
-                return list(self._lines[event.uplink].note_test(event))
+                return list(self._lines[event.uplink].note_test(event, now))
             case Stopping():
                 return [Fact("AGENT_STOPPED"), *self._summarise(now), self._remember(now)]
             case KernelSeen():
@@ -154,7 +157,7 @@ class Failover:
         lines = self._lines.values() if self._seen else ()
         return [wanted for line in lines if (wanted := line.look_at_trials(self._phase, now)) is not None]
 
-    def _examine(self, facts: list[Fact], now: float) -> Iterator[Diagnose]:
+    def _examine(self, facts: list[Fact], now: float) -> Iterator[Diagnose | Fact]:
         for fact in facts:
             line = self._lines.get(fact.uplink or "")
             if line is not None and (wanted := line.diagnosis.hear(fact, now)) is not None:
@@ -188,6 +191,7 @@ class Failover:
                     loss=sample.loss,
                     carries_traffic=name in carrying,
                     signal=line.reception.known(now),
+                    forecast=line.forecast(now),
                 )
                 for name, line in self._lines.items()
             ),
@@ -246,6 +250,8 @@ class Failover:
     def _note(self, line: Line, facts: Iterator[Fact], now: float) -> Iterator[Fact]:
         """A fall from good is remembered against the uplink; when it is good again, the traffic waits for so long."""
         for fact in facts:
+            if fact.code in VERDICTS:
+                fact = replace(fact, evidence=fact.evidence | line.reception.evidence(now))
             if fact.before == Health.UP and fact.after is not None:
                 line.relapses.fall(now)
             if fact.after == Health.UP:

@@ -19,7 +19,7 @@ from agent.core.signal import Reception
 from agent.core.station import Family, Station, Uplink
 from agent.core.trials import Trials
 from agent.core.watch import Watch
-from wire.messages import Evidence, Fact, Health, UplinkSummary
+from wire.messages import Evidence, Fact, Forecast, Health, UplinkSummary
 
 
 class Line:
@@ -75,15 +75,21 @@ class Line:
             return None
         return self.trials.look(self.allowance(phase, now), self.watch.health, now)
 
-    def note_test(self, ended: BandwidthMeasured | NotMeasured) -> Iterator[Fact]:
+    def note_test(self, ended: BandwidthMeasured | NotMeasured, now: float) -> Iterator[Fact]:
         self.watch.budget.charge(ended.spent_bytes)
         match ended:
             case BandwidthMeasured(uplink, measured):
-                self.trials.done(measured)
+                self.trials.done(measured, now)
                 yield Fact("BANDWIDTH_MEASURED", uplink, evidence=told_measured(measured))
             case NotMeasured(_, why):
                 if (fact := self.trials.skip(why)) is not None:
                     yield fact
+
+    def forecast(self, now: float) -> Forecast | None:
+        sample = self.watch.sample(now)
+        if self.watch.health is Health.DEAD or sample.rtt_ms is None:
+            return None
+        return self.trials.forecast(sample.rtt_ms / 1e3, sample.loss or 0.0, now)
 
     def look_at_plan(self, now: float) -> Iterator[Fact]:
         if self.plan is None or (before := self.plan.policy) is (after := self.plan.look(now)):

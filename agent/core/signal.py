@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from wire.evidence import WITH_VERDICT
 from wire.messages import Evidence, Fact, Signal
 
 LONGEST_NAME = 64  # the centre takes no longer one
@@ -208,6 +209,12 @@ class Reception:
 
     def known(self, now: float) -> Signal | None:
         return self._signal if now < self._heard_at + LASTS_S else None
+
+    def evidence(self, now: float) -> Evidence:
+        """What a verdict may be read with: how the modem hears, when it was asked shortly before."""
+        heard = self.known(now)
+        figures = {name: getattr(heard, name) for name in WITH_VERDICT} if heard is not None else {}
+        return {name: figure for name, figure in figures.items() if figure is not None}
 
     def take(self, heard: Signal | None, now: float) -> list[Fact]:
         self._signal, self._heard_at = heard, now

@@ -8,10 +8,14 @@ from msgspec.structs import replace
 
 from tests.central.centre import Centre, eventually
 from tests.central.station import Station, delivery, fact, state, summary, uplink, will
-from wire.messages import Delivery, Health, Signal
+from wire.messages import Delivery, Forecast, Health, Signal
 
 READY, BACKUP, DOWN, GONE, NASTY = (f"64080420011{n:02d}" for n in range(5))
-HEARD = replace(uplink("lte", operator="Telkomsel"), signal=Signal("lte", -97.0, snr_db=9.2, operator="TSEL <b>"))
+HEARD = replace(
+    uplink("lte", operator="Telkomsel"),
+    signal=Signal("lte", -97.0, snr_db=9.2, operator="TSEL <b>"),
+    forecast=Forecast(41.7, 0.124, 4.25, 312.0),
+)
 NASTY_NAME = '<script src="//x">&'
 
 
@@ -72,6 +76,11 @@ def test_a_station_has_its_own_page_with_its_records(running: Centre) -> None:
 
 def test_a_record_says_what_it_rests_on(running: Centre) -> None:
     assert "tak terdengar apa pun" in running.get(f"/stations/{GONE}/")[2]
+
+
+def test_how_long_the_photos_would_take_is_shown_where_it_is_known(running: Centre) -> None:
+    for path in ("/", f"/stations/{BACKUP}/"):
+        assert running.get(path)[2].count("Foto hasil 20 MB</span> ± 42 detik") == 1
 
 
 def test_the_signal_is_shown_with_the_uplink_that_has_one(running: Centre) -> None:

@@ -82,7 +82,10 @@ def test_an_uplink_that_dies_again_and_again_is_looked_at_once_in_ten_minutes() 
 
 def test_a_budget_that_cannot_pay_is_left_alone() -> None:
     looked, budget = diagnosis(ALLOWANCE_BYTES - 1)
-    assert looked.hear(DEAD, 1.0) is None
+    skipped = looked.hear(DEAD, 1.0)
+    assert isinstance(skipped, Fact)
+    assert (skipped.code, skipped.uplink) == ("DIAGNOSIS_SKIPPED", "fibre")
+    assert looked.hear(DEAD, 2.0) is None
     assert budget.spent.day_bytes == 0
 
 

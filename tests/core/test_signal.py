@@ -284,3 +284,30 @@ def test_no_signal_however_bad_or_good_moves_traffic_or_changes_a_verdict(heard:
     assert told.moves[-1] == ("fibre", "lte")
     assert told.facts == untold.facts
     assert told.echoes == untold.echoes
+
+
+def test_a_verdict_says_how_the_modem_heard_when_it_fell() -> None:
+    driven = settled()
+    hear(driven, Signal("lte", rsrp_dbm=-118.0, snr_db=-3.5, cell_id="00A1B203", registration="home"))
+    driven.cut.add("lte")
+    driven.run(60)
+    fact = driven.fact("UPLINK_DEAD")
+    assert fact.uplink == "lte"
+    assert (fact.evidence["rsrp_dbm"], fact.evidence["snr_db"]) == (-118.0, -3.5)
+    assert "registration" not in fact.evidence
+    assert evidence.told_id(fact).endswith("; sinyal lte · RSRP -118 dBm · SNR -3,5 dB · sel 00A1B203")
+    assert evidence.told_en(fact).endswith("; signal lte · RSRP -118 dBm · SNR -3.5 dB · cell 00A1B203")
+
+
+def test_a_signal_heard_long_ago_says_nothing_of_a_verdict() -> None:
+    driven = settled()
+    hear(driven, Signal("lte", rsrp_dbm=-118.0))
+    driven.run(LASTS_S)
+    driven.cut.add("lte")
+    driven.run(60)
+    assert "rsrp_dbm" not in driven.fact("UPLINK_DEAD").evidence
+
+
+def test_what_no_agent_of_ours_writes_is_left_out_of_the_line() -> None:
+    odd = Fact("UPLINK_DEAD", "lte", "up", "dead", {"cause": "no carrier", "rsrp_dbm": "strong"})
+    assert "strong" not in evidence.told_id(odd)

@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from agent.core.bandwidth import Allowance, Measured, OneWay
 from agent.core.decide import Phase
+from agent.core.delivery import Way, message_s, photos_s
 from agent.core.events import BandwidthMeasured, Effect, Event, MeasureBandwidth, NotMeasured, PhaseSet
 from agent.core.station import Centre, Kind, Station, Uplink
-from agent.core.trials import COST_BYTES, EVERY_S, NOT_BEFORE_S, Trials
+from agent.core.trials import COST_BYTES, EVERY_S, NOT_BEFORE_S, SHARE_AT_LEAST, Trials
 from tests.core.driven import Driven
 from wire.messages import Fact, Health
 
@@ -78,7 +79,7 @@ def test_a_skip_is_told_once_for_each_reason(may: Allowance, health: Health, why
         assert trials.look(may, health, trials.due_at) is None
     other = trials.skip("something else")
     assert other is not None and other.evidence["times_before"] == 3
-    trials.done(found())
+    trials.done(found(), trials.due_at)
     assert isinstance(trials.look(may, health, trials.due_at), Fact)
 
 
@@ -87,7 +88,7 @@ def test_a_skip_is_told_once_for_each_reason(may: Allowance, health: Health, why
 )
 def test_users_who_need_the_uplink_are_not_disturbed(up_mbps: float, down_mbps: float, is_skipped: bool) -> None:
     trials = lone()
-    trials.done(found(5.0, 20.0))
+    trials.done(found(5.0, 20.0), 0.0)
     begin = trials.due_at - 30
     for n in range(31):
         trials.count(round(n * up_mbps * 125_000), round(n * down_mbps * 125_000), begin + n)
@@ -96,10 +97,43 @@ def test_users_who_need_the_uplink_are_not_disturbed(up_mbps: float, down_mbps: 
 
 def test_counters_that_begin_anew_are_no_use() -> None:
     trials = lone()
-    trials.done(found())
+    trials.done(found(), trials.due_at)
     trials.count(10**9, 10**9, trials.due_at - 1)
     trials.count(0, 0, trials.due_at)
     assert isinstance(trials.look(ENOUGH, Health.UP, trials.due_at), MeasureBandwidth)
+
+
+def test_a_wait_of_another_length_is_the_same_reason() -> None:
+    trials = lone()
+    assert trials.skip("others are testing; come again in 40 s") is not None
+    assert trials.skip("others are testing; come again in 9 s") is None
+
+
+def test_the_forecast_is_of_what_is_free_now() -> None:
+    trials = lone()
+    assert trials.forecast(0.05, 0.0, 10.0) is None
+    trials.done(found(8.0, 20.0), 20.0)
+    calm = trials.forecast(0.05, 0.0, 140.0)
+    assert calm is not None
+    assert (calm.up_mbps, calm.measured_s) == (8.0, 120)
+    assert calm.photos_s == pytest.approx(photos_s(Way(8.0, 0.05, 0.0)), abs=0.1)
+    assert calm.message_s == pytest.approx(message_s(Way(8.0, 0.05, 0.0)), abs=0.001)
+    for n in range(11):
+        trials.count(n * 750_000, 0, 140.0 + n)
+    busy = trials.forecast(0.05, 0.0, 150.0)
+    assert busy is not None
+    assert busy.up_mbps == pytest.approx(2.0)
+    assert busy.photos_s > 3 * calm.photos_s
+
+
+def test_of_a_way_that_is_full_a_part_is_to_be_had() -> None:
+    trials = lone()
+    trials.done(found(8.0, 20.0), 20.0)
+    for n in range(11):
+        trials.count(n * 1_000_000, 0, 30.0 + n)
+    full = trials.forecast(0.05, 0.0, 40.0)
+    assert full is not None
+    assert full.up_mbps == pytest.approx(8.0 * SHARE_AT_LEAST)
 
 
 # in the agent's core
@@ -162,3 +196,14 @@ def test_what_may_be_spent_is_what_calm_has_left_and_nothing_while_votes_are_sen
     assert trying.core.allowance("lte", trying.now).bytes == 0
     trying.handle(PhaseSet(Phase.UPLOAD))
     assert "upload" in (trying.core.allowance("fibre", trying.now).why_not or "")
+
+
+def test_the_state_tells_how_long_the_photos_would_take_and_nothing_for_a_dead_uplink() -> None:
+    trying = Trying()
+    trying.handle(BandwidthMeasured("fibre", found()))
+    told = {each.name: each.forecast for each in trying.core.state(trying.now).uplinks}
+    assert told["fibre"] is not None and told["fibre"].photos_s > 0
+    assert told["lte"] is None
+    trying.cut.add("fibre")
+    trying.run(30)
+    assert all(each.forecast is None for each in trying.core.state(trying.now).uplinks)

@@ -4,6 +4,7 @@ from wire.messages import (
     Active,
     Delivery,
     Fact,
+    Forecast,
     Health,
     Record,
     Signal,
@@ -60,6 +61,7 @@ STATE = State(
             rtt_ms=61.0,
             loss=0.0,
             signal=SIGNAL,
+            forecast=Forecast(photos_s=41.7, message_s=0.124, up_mbps=4.25, measured_s=312.0),
         ),
         UplinkState(
             name="geo", interface="eth2", kind="geo", health=Health.UNKNOWN, since_s=3.0, carries_traffic=False

@@ -1,5 +1,7 @@
 """Ages, health and figures in the words of the pages."""
 
+from math import ceil
+
 from django import template
 
 register = template.Library()
@@ -31,6 +33,15 @@ def span(age_s: float) -> str:
 @register.filter
 def span_en(age_s: float) -> str:
     return "{} {}".format(*_largest_unit(age_s, ("d", "h", "min", "s")))
+
+
+@register.filter
+def takes(time_s: float) -> str:
+    """Rounded up: who waits longer than was said is angry."""
+    minutes = ceil(time_s / 60)
+    if time_s <= 90:
+        return f"{ceil(time_s)} detik"
+    return f"{minutes} menit" if minutes < 120 else f"{ceil(minutes / 60)} jam"
 
 
 def _largest_unit(age_s: float, units: tuple[str, str, str, str]) -> tuple[int, str]:
