@@ -30,8 +30,9 @@ $(VENV)/.ready: pyproject.toml $(VENV)/.system
 demo: setup ## play a polling station whose links fail, live; SECONDS=60 runs unattended and judges
 	@$(PY) -m lab demo $(if $(SECONDS),--seconds $(SECONDS))
 
-neighbours: setup ## fetch other network managers for the tests; unpacked into .cache, never installed; quick when done
+neighbours: setup ## fetch other network managers and promtool for the tests; unpacked into .cache, never installed; quick when done
 	@$(PY) tests/namespaces/neighbours_fetch.py
+	@$(PY) tests/promtool.py
 
 test: setup neighbours ## run every test, those with real packets too
 	@$(PY) -m lab enter -- $(PY) -m pytest $(PYTEST)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
-from agent.core.station import Centre, Check, Essential, Lan, Metered, Station, Uplink
+from agent.core.station import Centre, Check, Endpoint, Essential, Lan, Metered, Station, Uplink
 from wire.topics import is_station
 
 DEFAULT_PATH = Path("/etc/siaga/agent.yaml")
@@ -22,6 +22,7 @@ ZONE_BYTES = 200  # a random label is put before it
 MB_AT_LEAST = 0.1  # 1,400 echoes
 UP_KBPS_AT_LEAST, UP_KBPS_AT_MOST = 64, 1_000_000
 PREFIX_AT_MOST = 64  # each host below has an address of its own
+INSIDE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))  # RFC 1918, RFC 4193
 UPLINKS_AT_MOST = 16  # each has a table and a mark of its own; the mark is one byte
 
 
@@ -111,6 +112,7 @@ def _disagreements(station: Station) -> list[str]:
         *_centre_mistakes(station.centre),
         *_essential_mistakes(station.essential),
         *_check_mistakes(station.check or Check()),
+        *_metrics_mistakes(station.metrics, station.lan),
     ]
 
 
@@ -283,6 +285,24 @@ def _check_mistakes(check: Check) -> list[str]:
     if check.tls_ca is not None and not Path(check.tls_ca).is_absolute():
         found.append(f"check.tls_ca = {_short(check.tls_ca)}: must be an absolute path")
     return found
+
+
+def _metrics_mistakes(metrics: str | None, lan: Lan) -> list[str]:
+    if metrics is None:
+        return []
+    mistake, instead = f"metrics = {_short(metrics)}", "write 127.0.0.1:9815, or this device's own address on the LAN"
+    try:
+        at = Endpoint.of(metrics)
+    except ValueError:
+        return [f"{mistake}: must be ADDRESS:PORT with a literal address; {instead}"]
+    address = ip_address(at.address)
+    if address.is_unspecified:
+        return [f"{mistake}: is every address, those of the uplinks too; {instead}"]
+    if not (at.is_loopback or any(address in network for network in INSIDE)):
+        return [f"{mistake}: is no loopback address and no private one; {instead}"]
+    if not at.is_loopback and not lan.interfaces:
+        return [f"{mistake}: needs lan.interfaces, by which alone it is then open; or write 127.0.0.1:{at.port}"]
+    return []
 
 
 def _is_page(text: str) -> bool:

@@ -35,15 +35,18 @@ from agent.core.events import (
     Tick,
 )
 from agent.core.failover import Failover
+from agent.core.metrics import Own, exposition
 from agent.core.plan import told
 from agent.core.report import Numbering
 from agent.core.station import Station
+from agent.core.tally import Tally
 from agent.edge import clock, control, memory, systemd
 from agent.edge.broker import Courier
 from agent.edge.child import Examiner
 from agent.edge.choice import Choice
 from agent.edge.icmp import Prober
 from agent.edge.kernel import Kernel
+from agent.edge.metrics import Responder
 from agent.edge.modem import Modems
 from agent.edge.spool import Spool
 from agent.edge.tester import Tester
@@ -65,7 +68,8 @@ class Daemon:
         """Raises OSError and sqlite3.Error when the state directory cannot be used."""
         now = time.monotonic()
         state_dir = Path(station.state_dir)
-        self._station = station
+        self._station, self._version = station, version
+        self._tally = Tally()
         self._spool = Spool(state_dir / "spool.sqlite3")
         self._numbering = Numbering(self._spool.epoch, self._spool.last_seq, os.urandom(6).hex(), now)
         known, self._memory_set_aside = memory.read(state_dir / "memory.json")
@@ -80,6 +84,7 @@ class Daemon:
         self._modems = Modems(station, self.emit)
         self._examiner = Examiner(station, self.emit)
         self._tester = Tester(station, self.emit)
+        self._responder = Responder(station, self._metrics)
         self._courier = Courier(station, self._spool, version, self._stamp)
         self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
         self._notify = systemd.Notify()
@@ -105,7 +110,7 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             server = await control.serve(Path(self._station.state_dir), self._answer)
             self._courier.start()
-            edges = (self._kernel, self._traffic, self._modems, self._examiner, self._tester)
+            edges = (self._kernel, self._traffic, self._modems, self._examiner, self._tester, self._responder)
             lasting = [tasks.create_task(each.run()) for each in edges]
             self._notify.ready()
             await self._think()
@@ -167,10 +172,12 @@ class Daemon:
                 self._notify.status(_line(effect))
             case Fact():
                 log.info("%s", _sentence(effect))
+                self._tally.hear(effect, now)
                 self._keep(self._numbering.record(effect, self._stamp(now)))
                 if effect.code == "HANDED_OVER":
                     self._courier.move()  # not before the kernel sends by the new uplink
             case Summary():
+                self._tally.hear(effect, now)
                 self._keep(self._numbering.record(effect, self._stamp(now)))
             case Remember(learnt):
                 if self._memory.hold(learnt):
@@ -273,7 +280,7 @@ class Daemon:
     def _status(self) -> dict[str, Any]:
         state = self._core.state(time.monotonic())
         keys = ("name", "interface", "health", "since_s", "rtt_ms", "loss", "carries_traffic")
-        plans = {name: told(plan) for name, plan in self._core.plans.items()}
+        plans = {name: told(line.plan) for name, line in self._core.lines.items() if line.plan is not None}
         return {
             "station": self._station.station,
             "phase": state.phase,
@@ -286,6 +293,14 @@ class Daemon:
             ],
             "centre": {"connected": self._courier.connected, "unsent": self._spool.unsent},
         }
+
+    def _metrics(self) -> str:
+        """As Prometheus reads them."""
+        now, (wall_s, synced) = time.monotonic(), clock.wall()
+        started_s = self._tally.started(wall_s, now - self._numbering.started_at)
+        connected, unsent = self._courier.connected, self._spool.unsent
+        own = Own(self._station.station, self._version, started_s, synced, connected, unsent)
+        return exposition(own, self._core.state(now), self._core.lines, self._traffic.carried, self._tally, now)
 
 
 def _lasts(for_s: float | None) -> bool:

@@ -1,6 +1,6 @@
 """The five steps in order: measure -> judge -> decide -> route -> report. An event and the time in, effects out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -42,7 +42,7 @@ from agent.core.flows import Flows
 from agent.core.lanes import Standing
 from agent.core.line import Line, changes
 from agent.core.memory import REMEMBER_EVERY_S, Memory, Watched
-from agent.core.plan import Plan, Policy
+from agent.core.plan import Policy
 from agent.core.report import SUMMARY_EVERY_S
 from agent.core.routes import FlowsOf, Link, Wish, wish, with_configured_gateway
 from agent.core.station import Family, Station
@@ -108,7 +108,7 @@ class Failover:
                 self._lines[event.uplink].count(event, now)
                 return []
             case DateKnown(year, month, day):
-                for plan in self.plans.values():
+                for plan in (line.plan for line in self._lines.values() if line.plan is not None):
                     plan.dated(year, month, day)
                 return []
             case Queued():
@@ -199,9 +199,9 @@ class Failover:
         )
 
     @property
-    def plans(self) -> dict[str, Plan]:
-        """Of the metered uplinks."""
-        return {name: line.plan for name, line in self._lines.items() if line.plan is not None}
+    def lines(self) -> Mapping[str, Line]:
+        """By the names of their uplinks; to be read, not changed."""
+        return self._lines
 
     def allowance(self, uplink: str, now: float) -> Allowance:
         return self._lines[uplink].allowance(self._phase, now)

@@ -1,5 +1,6 @@
 """The station as its operator described it: uplinks in order of preference, LAN, targets, centre."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 
@@ -117,6 +118,32 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """File of the authority that signed its certificate; without it those that the system trusts."""
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A literal address and a port."""
+
+    address: str
+    port: int
+
+    @classmethod
+    def of(cls, text: str) -> "Endpoint":
+        """ADDRESS:PORT or [IPv6]:PORT; raises ValueError."""
+        host, _, port = text.rpartition(":")
+        address = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536 and len(port) < 6):
+            raise ValueError(text)
+        if "%" in address or (":" in address) != host.startswith("["):
+            raise ValueError(text)
+        return cls(str(ip_address(address)), int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        return ip_address(self.address).is_loopback
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
 class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     station: str
     """Thirteen digits: village code (10) and polling station number (3)."""
@@ -128,6 +155,8 @@ class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     essential: tuple[Essential, ...] = ()
     """Beside the centre's broker, DNS, time, DHCP and ICMP, which always are."""
     check: Check | None = None
+    metrics: str | None = None
+    """ADDRESS:PORT where Prometheus finds the metrics, on loopback or the LAN; nowhere without it."""
     state_dir: str = "/var/lib/siaga"
 
     def uplink(self, name: str) -> Uplink | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agent.core.events import Event, KernelSeen, TrafficCounted
@@ -53,6 +53,11 @@ class Traffic:
             if counted != self._told.get(name):
                 self._told[name] = counted
                 self._emit(counted)
+
+    @property
+    def carried(self) -> Mapping[str, TrafficCounted]:
+        """What was told last of each uplink."""
+        return self._told
 
     def close(self) -> None:
         if self._counters is not None:

@@ -247,12 +247,12 @@ def test_a_power_cut_does_not_open_a_plan_that_was_low() -> None:
     carry(driven, 2100)
     assert len(remembered) == 1
     again = Failover(driven.station, 0.0, msgspec.json.decode(msgspec.json.encode(remembered[0]), type=Memory))
-    assert again.plans["lte"].policy is Policy.LOW
+    assert again.lines["lte"].plan.policy is Policy.LOW
 
 
 def test_a_plan_begins_anew_with_the_date_and_it_is_told() -> None:
     driven = metered_station()
-    driven.core.plans["lte"].metered = replace_day(1)
+    driven.core.lines["lte"].plan.metered = replace_day(1)
     carry(driven, 0)
     carry(driven, 2800)
     driven.handle(DateKnown(2027, 1, 31))
