@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from central.core import dating
 from wire.messages import Delivery, Fact, Health, Stamp, State
 
 SILENT_AFTER_S = 150.0  # a state is promised each minute: two may be lost on the way before it is called silence
@@ -49,6 +50,8 @@ class StationView:
     """When its newest records came."""
     epochs: tuple[str, ...] = ()
     """In the order in which they were first seen, newest last."""
+    boots: dating.Boots = ()
+    """Of this station, to date what it says."""
     news: tuple[News, ...] = ()
     """Its latest facts, newest first."""
 
@@ -59,7 +62,8 @@ def hear(view: StationView, state: State, now_s: float) -> StationView:
         return _part(view, state)
     if _is_no_news(view, state):
         return view
-    return replace(view, state=state, online=True, heard_s=now_s, silent_at_s=now_s + SILENT_AFTER_S)
+    boots = dating.hear(view.boots, state.stamp, now_s)
+    return replace(view, state=state, online=True, heard_s=now_s, silent_at_s=now_s + SILENT_AFTER_S, boots=boots)
 
 
 def recall(view: StationView, state: State) -> StationView:
@@ -91,12 +95,14 @@ def take_in(view: StationView, delivery: Delivery, now_s: float) -> StationView:
     epoch = delivery.records[0].epoch
     epochs = view.epochs if epoch in view.epochs else (*view.epochs, epoch)[-EPOCHS_KEPT:]
     found = {(news.epoch, news.seq): news for news in view.news if news.epoch in epochs}
+    boots = view.boots
     for record in delivery.records:
+        boots = dating.learn(boots, record.stamp, now_s)
         if isinstance(record.body, Fact) and record.body.code not in ROUTINE:
             fresh = News(epoch, record.seq, record.stamp, record.body, now_s)
             found.setdefault((epoch, record.seq), fresh)
     newest_first = sorted(found.values(), key=lambda news: (epochs.index(news.epoch), news.seq), reverse=True)
-    return replace(view, delivered_s=now_s, epochs=epochs, news=tuple(newest_first[:NEWS_KEPT]))
+    return replace(view, delivered_s=now_s, epochs=epochs, boots=boots, news=tuple(newest_first[:NEWS_KEPT]))
 
 
 def advance(mark: int, oldest: int, later: Iterable[int]) -> int:
@@ -134,13 +140,6 @@ def is_silent(view: StationView, now_s: float) -> bool:
 def age_s(view: StationView, now_s: float) -> float | None:
     """How old the state is; None when it was never heard from the station itself."""
     return None if view.heard_s is None else max(0.0, now_s - view.heard_s)
-
-
-def happened_s(view: StationView, stamp: Stamp) -> float | None:
-    """When something was so, by the centre's clock; None when the station has been restarted since."""
-    if view.state is None or view.heard_s is None or view.state.stamp.boot != stamp.boot:
-        return None
-    return view.heard_s - (view.state.stamp.uptime_s - stamp.uptime_s)
 
 
 def shown(station: str) -> str:

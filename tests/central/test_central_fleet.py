@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from central.core import fleet
+from central.core import dating, fleet
 from central.core.fleet import SILENT_AFTER_S, StationView, Word, advance, hear, recall, take_in, word
 from tests.central.station import SANGATTA, delivery, fact, stamp, state, summary, uplink, will
 from wire.messages import Active, Health
@@ -107,11 +107,13 @@ def test_what_belongs_to_a_move_is_no_news_of_its_own() -> None:
     assert [news.fact.code for news in view.news] == ["TRAFFIC_MOVED", "UPLINK_DEAD"]
 
 
-def test_the_time_of_a_fact_is_the_centres_clock_within_one_boot() -> None:
-    view = hear(NEW, state(uptime_s=60), 1000)
-    assert fleet.happened_s(view, stamp(50)) == 990
-    assert fleet.happened_s(view, stamp(50, boot="before")) is None
-    assert fleet.happened_s(NEW, stamp(50)) is None
+def test_the_time_of_a_fact_is_the_centres_clock_also_after_a_restart() -> None:
+    view = hear(NEW, state(uptime_s=60, boot="one"), 1000)
+    assert dating.happened_s(view.boots, stamp(50, boot="one")) == 990
+    view = hear(view, state(uptime_s=5, boot="two"), 2000)
+    assert dating.happened_s(view.boots, stamp(50, boot="one")) == 990
+    assert dating.happened_s(view.boots, stamp(1, boot="two")) == 1996
+    assert dating.happened_s(view.boots, stamp(1, boot="three")) is None
 
 
 def test_a_station_is_shown_as_people_read_it() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from central.core import fleet
+from central.core import dating, fleet
 from central.core.fleet import News, StationView
 from central.edge.tables.models import Record
 from wire import evidence
@@ -63,8 +63,8 @@ def _fact(fact: Fact) -> dict[str, Any]:
 
 
 def _time(view: StationView, stamp: Stamp, arrived_s: float, now_s: float) -> dict[str, float | None]:
-    """`age_s` is by the centre's clock; None when the station has been restarted since and only the arrival is sure."""
-    happened_s = fleet.happened_s(view, stamp)
+    """`age_s` is by the centre's clock; None where nothing tells when that boot began, and only the arrival is sure."""
+    happened_s = dating.happened_s(view.boots, stamp)
     return {
         "age_s": None if happened_s is None else max(0.0, now_s - min(happened_s, arrived_s)),
         "arrived_age_s": max(0.0, now_s - arrived_s),
