@@ -3,11 +3,14 @@
 import os
 import re
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from central.core.networks import Networks
+from central.core.networks import parse as parse_networks
 from central.core.quiet import Hours
 
 SYSTEM_DATA = Path("/var/lib/siaga-central")
@@ -47,6 +50,10 @@ class Settings:
     """Where the stations' bandwidth tests are served, by UDP and TCP; None: nowhere."""
     quiet: tuple[Hours, ...] = ()
     """When they are not."""
+    networks: Networks = field(default_factory=Networks, repr=False)
+    """Whose an address is by which a station asks."""
+    proxies: tuple[str, ...] = ()
+    """Addresses of web proxies before us, which may say who has asked them."""
 
     @property
     def outside_broker(self) -> Endpoint | None:
@@ -132,6 +139,27 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _networks(value: Any) -> Networks:
+    """Of the file with that path."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected the path of a file with lines of prefix,asn,operator")
+    try:
+        return parse_networks(Path(value).read_text(encoding="utf-8"))
+    except OSError as why:
+        raise ValueError(f"cannot be read: {why.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8 text") from None
+
+
+def _addresses(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("expected a list of addresses, as in [127.0.0.1]")
+    try:
+        return tuple(str(ip_address(each)) for each in map(str, value))
+    except ValueError as why:
+        raise ValueError(f"{why}; expected a list of addresses, as in [127.0.0.1]") from None
+
+
 def _key(value: Any) -> bytes:
     """Of the file with that path."""
     if not isinstance(value, str) or not value:
@@ -165,6 +193,8 @@ def _hours(text: Any) -> Hours:
 
 
 READERS = {
+    "networks": _networks,
+    "proxies": _addresses,
     "http": endpoint,
     "mqtt": endpoint,
     "data": _folder,

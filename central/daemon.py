@@ -109,7 +109,7 @@ def _bound(key: str, to: Endpoint, listen: Callable[[str, int], socket.socket]) 
 
 def _parts(settings: Settings, page_listener: socket.socket) -> list[Part]:
     """Store first, then broker, collector and pages; nothing runs yet except the checks."""
-    web_settings.configure(settings.data, hosts(settings))
+    web_settings.configure(settings.data, hosts(settings), settings.networks)
     from central.edge.collector import REDELIVERY_S, Collector  # late: Django's models exist only after its settings
     from central.edge.store import StoreError, open_store
     from central.edge.web.server import Web
@@ -119,7 +119,7 @@ def _parts(settings: Settings, page_listener: socket.socket) -> list[Part]:
     except StoreError as why:
         raise CannotStart(str(why)) from None
     outside = settings.outside_broker
-    web = Web(page_listener)
+    web = Web(page_listener, settings.proxies)
     if outside:
         return [Collector(outside.host, outside.port), web]
     broker = Broker(find_program(settings.broker), settings.data / "broker", settings.mqtt.host, settings.mqtt.port)

@@ -77,6 +77,16 @@ class Forecast(msgspec.Struct, frozen=True):
     """So long ago."""
 
 
+class Public(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An uplink as the centre sees it."""
+
+    address: str
+    asn: int | None = None
+    """Of the autonomous system that the address belongs to."""
+    operator: str | None = None
+    """Whose it is, by the centre's table."""
+
+
 class UplinkState(msgspec.Struct, frozen=True):
     """One uplink as the agent sees it now."""
 
@@ -95,6 +105,8 @@ class UplinkState(msgspec.Struct, frozen=True):
     """None where no modem of this device is asked, or it does not answer."""
     forecast: Forecast | None = None
     """None for a dead uplink, and where no bandwidth was measured."""
+    public: tuple[Public, ...] = ()
+    """One of each family by which the centre was asked."""
 
 
 class State(msgspec.Struct, frozen=True, tag="state"):

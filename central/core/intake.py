@@ -81,7 +81,15 @@ def _names_of_state(state: State) -> Iterator[str]:
 
 
 def _names_of_uplink(uplink: UplinkState) -> tuple[str, ...]:
-    return (uplink.name, uplink.interface, uplink.kind, uplink.operator or "", *_names_of_signal(uplink.signal))
+    public = [name for each in uplink.public for name in (each.address, each.operator or "")]
+    return (
+        uplink.name,
+        uplink.interface,
+        uplink.kind,
+        uplink.operator or "",
+        *_names_of_signal(uplink.signal),
+        *public,
+    )
 
 
 def _names_of_signal(signal: Signal | None) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from wire.messages import (
     Fact,
     Forecast,
     Health,
+    Public,
     Record,
     Signal,
     Stamp,
@@ -62,6 +63,7 @@ STATE = State(
             loss=0.0,
             signal=SIGNAL,
             forecast=Forecast(photos_s=41.7, message_s=0.124, up_mbps=4.25, measured_s=312.0),
+            public=(Public("203.0.113.7", 23693, "Telkomsel"), Public("2001:db8:5::7")),
         ),
         UplinkState(
             name="geo", interface="eth2", kind="geo", health=Health.UNKNOWN, since_s=3.0, carries_traffic=False

@@ -5,13 +5,16 @@ from collections import Counter
 from datetime import datetime
 from importlib import resources
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from central.core.fleet import StationView, Word
 from central.edge import store
 from central.edge.web.describe import describe, describe_record
+from wire.messages import Public
+from wire.seen import encode, plain
 
 CHECK_BODY = "siaga check\n"  # every station's configuration has it to the letter
 LATEST_RECORDS = 100
@@ -67,6 +70,17 @@ def api_records(_request: HttpRequest, number: str) -> HttpResponse:
 def check(_request: HttpRequest) -> HttpResponse:
     """What a station compares with, to see whether somebody else answers in our place; it never changes."""
     return HttpResponse(CHECK_BODY, content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+def seen(request: HttpRequest) -> HttpResponse:
+    """The address by which the question came, and whose that is: how a station learns where an uplink goes out."""
+    try:
+        address = plain(request.META["REMOTE_ADDR"])
+    except ValueError:
+        return HttpResponseBadRequest()
+    owner = settings.NETWORKS.find(address)
+    return HttpResponse(encode(Public(address, owner.asn, owner.operator)), content_type="application/json")
 
 
 @require_safe

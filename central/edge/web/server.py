@@ -15,8 +15,9 @@ class Web:
 
     name = "web"
 
-    def __init__(self, listener: socket.socket) -> None:
-        self._listener = listener
+    def __init__(self, listener: socket.socket, proxies: tuple[str, ...] = ()) -> None:
+        """`proxies` are believed when they say, by X-Forwarded-For, who has asked them."""
+        self._listener, self._proxies = listener, proxies
 
     def start(self) -> None:
         options = uvicorn.Config(
@@ -27,6 +28,8 @@ class Web:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=bool(self._proxies),
+            forwarded_allow_ips=list(self._proxies),
             limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=1,
         )

@@ -8,11 +8,13 @@ from pathlib import Path
 import django
 from django.conf import settings
 
+from central.core.networks import Networks
+
 PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000"  # FULL: a mark must be true
 LOCK_PATIENCE_S = 10
 
 
-def configure(data: Path, hosts: Sequence[str]) -> None:
+def configure(data: Path, hosts: Sequence[str], networks: Networks) -> None:
     """Once per process, before anything touches the database or a page."""
     is_open = bool({"0.0.0.0", "::"} & set(hosts))
     settings.configure(
@@ -20,6 +22,7 @@ def configure(data: Path, hosts: Sequence[str]) -> None:
         SECRET_KEY=_secret(data / "secret-key"),
         ALLOWED_HOSTS=["*"] if is_open else list(hosts),  # on every address: guard.known_host judges instead
         OWN_NAMES=list(hosts),
+        NETWORKS=networks,
         ROOT_URLCONF="central.edge.web.urls",
         INSTALLED_APPS=["central.edge.tables", "central.edge.web"],
         MIDDLEWARE=[

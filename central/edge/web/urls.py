@@ -28,5 +28,6 @@ urlpatterns = [
     path("api/stations", pages.api_stations, name="api-stations"),
     path("api/stations/<station:number>/records", pages.api_records, name="api-records"),
     path("siaga/check", pages.check, name="check"),
+    path("siaga/seen", pages.seen, name="seen"),
     path("static/<str:name>", pages.static, name="static"),
 ]
