@@ -71,7 +71,14 @@ bench-measure: setup ## measure how well bandwidth is measured; SIAGA_TRACES nam
 	@$(PY) -m bench.measure.iperf3
 	@$(PY) -m lab enter -- $(PY) -m bench.measure
 
+fuzz: $(VENV)/.fuzz ## give every reader of outside bytes made-up ones; SECONDS=30 each
+	@$(PY) -m fuzz $(if $(SECONDS),--seconds $(SECONDS))
+
+$(VENV)/.fuzz: $(VENV)/.ready
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@touch $@
+
 clean: ## remove the virtual environment and what builds leave behind
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
 
-.PHONY: help setup demo neighbours test lint types check docs bench-lab bench-failover bench-handover bench-repair bench-detect bench-cost bench-measure clean
+.PHONY: help setup demo neighbours fuzz test lint types check docs bench-lab bench-failover bench-handover bench-repair bench-detect bench-cost bench-measure clean
