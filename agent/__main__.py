@@ -19,7 +19,7 @@ import msgspec
 from agent.config import DEFAULT_PATH, ConfigError, load
 from agent.core.decide import Phase
 from agent.core.station import Family, Station
-from agent.edge import control, privileges
+from agent.edge import control, key, privileges
 from wire.evidence import heard_en
 from wire.messages import Signal
 
@@ -61,13 +61,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(parsed: argparse.Namespace) -> int:
     station = load(parsed.config)
+    stamp_key = _stamp_key(station)
     locks = _prepare(station)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     from agent.daemon import Daemon  # the other commands need none of its imports, and start in a tenth of a second
 
     async def live() -> None:
         try:
-            daemon = Daemon(station, version("siaga"))
+            daemon = Daemon(station, version("siaga"), stamp_key)
         except (OSError, sqlite3.Error) as why:
             raise Refusal(f"state_dir = {station.state_dir}: cannot be used: {why}") from None
         await daemon.run()
@@ -94,8 +95,17 @@ def _prepare(station: Station) -> tuple[int, int]:
         raise Refusal(str(why)) from None
 
 
+def _stamp_key(station: Station) -> bytes | None:
+    file = station.centre.stamp_key
+    try:
+        return key.read(Path(file)) if file else None
+    except ValueError as why:
+        raise Refusal(f"centre.stamp_key = {file}: {why}") from None
+
+
 def _check(parsed: argparse.Namespace) -> int:
     station = load(parsed.config)
+    _stamp_key(station)
     print(f"{parsed.config}: good; station {station.station} with {len(station.uplinks)} uplinks")
     return GOOD
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
+from agent.core.reflector import mistakes as reflector_mistakes
 from agent.core.station import Centre, Check, Endpoint, Essential, Lan, Metered, Station, Uplink
 from wire.topics import is_station
 
@@ -249,7 +250,7 @@ def _centre_mistakes(centre: Centre) -> list[str]:
         found.append(f'centre.broker = "{centre.broker}": must be mqtt://host or mqtt://host:port')
     if centre.measure is not None and not (_is_url(f"udp://{centre.measure}", "udp") and _has_port(centre.measure)):
         found.append(f"centre.measure = {_short(centre.measure)}: must be host:port, as 198.51.100.10:8621")
-    return found
+    return [*found, *reflector_mistakes(centre)]
 
 
 def _is_url(text: str, scheme: str) -> bool:

@@ -29,6 +29,7 @@ from agent.core.events import (
     PhaseSet,
     Remember,
     SendEchoes,
+    SendStamp,
     SetRoutes,
     ShowState,
     Stopping,
@@ -49,6 +50,7 @@ from agent.edge.kernel import Kernel
 from agent.edge.metrics import Responder
 from agent.edge.modem import Modems
 from agent.edge.spool import Spool
+from agent.edge.stamp import Asker
 from agent.edge.tester import Tester
 from agent.edge.traffic import Traffic
 from wire import evidence
@@ -64,7 +66,7 @@ CHOICE_AT_MOST_S = 365 * 86_400
 class Daemon:
     """Edges put events on one queue; only `run` asks the core. Nothing here waits for an edge."""
 
-    def __init__(self, station: Station, version: str) -> None:
+    def __init__(self, station: Station, version: str, stamp_key: bytes | None = None) -> None:
         """Raises OSError and sqlite3.Error when the state directory cannot be used."""
         now = time.monotonic()
         state_dir = Path(station.state_dir)
@@ -79,6 +81,7 @@ class Daemon:
         self._waiting: deque[Event] = deque()
         self._something = asyncio.Event()
         self._prober = Prober(station, self.emit)
+        self._asker = Asker(station, self.emit, stamp_key)
         self._kernel = Kernel(station, self.emit)
         self._traffic = Traffic(station, self.emit)
         self._modems = Modems(station, self.emit)
@@ -118,6 +121,7 @@ class Daemon:
             for task in lasting:
                 task.cancel()
         self._prober.close()
+        self._asker.close()
         self._traffic.close()
         self._card.shutdown()
         self._courier.stop()
@@ -152,6 +156,7 @@ class Daemon:
         event = self._waiting.popleft()
         if isinstance(event, KernelSeen):
             self._prober.see(event)
+            self._asker.see(event)
             self._traffic.see(event)
             self._modems.see(event)
         return event
@@ -163,6 +168,8 @@ class Daemon:
                 self._kernel.want(wish)
             case SendEchoes():
                 self._prober.send(effect)
+            case SendStamp():
+                self._asker.send(effect)
             case Diagnose():
                 self._examiner.order(effect)
             case MeasureBandwidth():

@@ -12,11 +12,11 @@ import yaml
 from central.core.networks import Networks
 from central.core.networks import parse as parse_networks
 from central.core.quiet import Hours
+from wire.stamp import read_key
 
 SYSTEM_DATA = Path("/var/lib/siaga-central")
 USER_DATA = Path("siaga-data")
 HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
-KEY_BYTES_AT_LEAST = 16  # as many as the seal that is made with it
 
 
 class ConfigError(Exception):
@@ -165,14 +165,9 @@ def _key(value: Any) -> bytes:
     if not isinstance(value, str) or not value:
         raise ValueError("expected the path of a file that holds the key")
     try:
-        key = bytes.fromhex(Path(value).read_text(encoding="ascii"))
+        return read_key(Path(value).read_bytes().decode("ascii", "replace"))
     except OSError as why:
         raise ValueError(f"cannot be read: {why.strerror}") from None
-    except ValueError:
-        raise ValueError("does not hold hexadecimal digits alone, as `openssl rand -hex 32` prints them") from None
-    if len(key) < KEY_BYTES_AT_LEAST:
-        raise ValueError(f"holds {len(key)} bytes; a key has at least {KEY_BYTES_AT_LEAST}")
-    return key
 
 
 def _quiet(value: Any) -> tuple[Hours, ...]:

@@ -19,7 +19,7 @@ from lab.scenario import TARGETS, Scenario
 from lab.topology import CENTRE
 
 STATION = "6408042001143"
-PAGE_PORT, BROKER_PORT = 8080, 1883
+PAGE_PORT, BROKER_PORT, STAMP_PORT = 8080, 1883, 862
 PLAN_MB = 3000  # a month, of an uplink that is metered
 NOT_RUNNING = 3  # what `siaga-agent status` ends with when no agent runs
 
@@ -78,7 +78,10 @@ class Programs:
         listen = ["--http", f"0.0.0.0:{PAGE_PORT}", "--mqtt", f"0.0.0.0:{BROKER_PORT}"]
         data = self.folder / "centre"
         data.mkdir(exist_ok=True)
-        self._centre = self._start("internet", ["siaga-central", "run", *listen, "--data", str(data)])
+        config = self.folder / "central.yaml"
+        config.write_text(f"stamp: 0.0.0.0:{STAMP_PORT}\n")
+        files = ["--config", str(config), "--data", str(data)]
+        self._centre = self._start("internet", ["siaga-central", "run", *listen, *files])
 
     def stop_centre(self) -> None:
         """Told to end, not waited for: the story goes on meanwhile."""
@@ -159,7 +162,7 @@ def agent_config(station: Station, story: Scenario, state_dir: Path) -> dict[str
         "uplinks": uplinks,
         "lan": {"interfaces": ["lan0"], "nat": story.nat},
         "targets": list(TARGETS),
-        "centre": {"broker": f"mqtt://{CENTRE}:{BROKER_PORT}"},
+        "centre": {"broker": f"mqtt://{CENTRE}:{BROKER_PORT}", "stamp": [f"{CENTRE}:{STAMP_PORT}"]},
         "state_dir": str(state_dir),
     }
 

@@ -270,3 +270,37 @@ def test_a_state_directory_with_too_long_a_name_is_refused_before_anything_is_do
     assert done.returncode == 2
     assert "state_dir" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("held", "mode", "why"),
+    [
+        (None, 0, "cannot be read: No such file or directory"),
+        ("00" * 15, 0o600, "holds 15 bytes; a key has at least 16"),
+        ("secret", 0o600, "does not hold hexadecimal digits alone, as `openssl rand -hex 32` prints them"),
+        ("é", 0o600, "does not hold hexadecimal digits alone, as `openssl rand -hex 32` prints them"),
+        ("00" * 32, 0o640, "can be read by others than its owner; chmod 600 {file}"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_key_that_is_none_is_refused_in_one_sentence_and_not_told(
+    config: Path, tmp_path: Path, command: str, held: str | None, mode: int, why: str
+) -> None:
+    file = tmp_path / "stamp.key"
+    if held is not None:
+        file.write_text(held)
+        file.chmod(mode)
+    stamp = f'{{broker: "mqtt://127.0.0.1", stamp: ["198.51.100.10:862"], stamp_key: {file}}}'
+    config.write_text(config.read_text().replace('{broker: "mqtt://127.0.0.1"}', stamp))
+    done = siaga(command, "--config", config)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"siaga-agent: centre.stamp_key = {file}: {why.format(file=file)}\n"
+
+
+def test_a_good_key_is_taken(config: Path, tmp_path: Path) -> None:
+    file = tmp_path / "stamp.key"
+    file.write_text("00" * 32 + "\n")
+    file.chmod(0o400)
+    stamp = f'{{broker: "mqtt://127.0.0.1", stamp: ["198.51.100.10:862"], stamp_key: {file}}}'
+    config.write_text(config.read_text().replace('{broker: "mqtt://127.0.0.1"}', stamp))
+    assert siaga("check", "--config", config).returncode == 0

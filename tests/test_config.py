@@ -10,7 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config import ConfigError, load, parse
-from agent.core.station import Centre, Check, Essential, Guarantee, Kind, Lan, Metered, Nat, Station, Uplink
+from agent.core.reflector import Reflector, reflector
+from agent.core.station import (
+    Centre,
+    Check,
+    Essential,
+    Family,
+    Guarantee,
+    Kind,
+    Lan,
+    Metered,
+    Nat,
+    Station,
+    Uplink,
+)
 
 WHOLE = """
 station: "6408042001143"
@@ -106,6 +119,16 @@ def test_the_whole_example_is_read() -> None:
     )
 
 
+def test_a_reflector_is_read_for_each_family() -> None:
+    both = ["[2001:db8::10]:862", "198.51.100.10:8620"]
+    station = parse(with_change({"centre.stamp": both, "centre.stamp_key": "/etc/siaga/stamp.key"}))
+    assert (station.centre.stamp, station.centre.stamp_key) == (tuple(both), "/etc/siaga/stamp.key")
+    assert [reflector(text) for text in both] == [
+        Reflector("2001:db8::10", 862, Family.IPV6),
+        Reflector("198.51.100.10", 8620, Family.IPV4),
+    ]
+
+
 def test_a_check_is_read() -> None:
     page = {"http": "http://centre.example:8080/siaga/check", "body": "siaga check\n"}
     name = {"name": "check.example.id", "answer": "2001:db8::1"}
@@ -173,6 +196,32 @@ def test_what_is_optional_may_be_left_out() -> None:
         ({"uplinks.1.prefix6": "::/0"}, 'prefix6 = "::/0": a LAN is given a prefix of at most 64'),
         ({"uplinks.0.prefix6": "2001:db8:a::/48"}, 'uplinks[1].prefix6 = "2001:db8:a::/56": another uplink has it'),
         ({"lan.nat": "external"}, 'uplinks[1].prefix6 = "2001:db8:a::/56": needs lan.nat = managed'),
+        ({"centre.stamp": "198.51.100.10:862"}, 'centre.stamp = "198.51.100.10:862": Expected `array`, got `str`'),
+        (
+            {"centre.stamp": ["centre.example:862"]},
+            'centre.stamp[0] = "centre.example:862": must be an address and a port, as 198.51.100.10:862 or '
+            "[2001:db8::10]:862; a name is not possible, because the agent asks no DNS while it measures",
+        ),
+        *(
+            ({"centre.stamp": [text]}, f'centre.stamp[0] = "{text}": must be an address and a port')
+            for text in (
+                "198.51.100.10",
+                "[198.51.100.10]:862",
+                "2001:db8::10:862",
+                "1.2.3.4:0",
+                "1.2.3.4:65536",
+                "1.2.3.4:²",
+                "[fe80::1%eth0]:862",
+                "[2001:db8::1]",
+                "",
+            )
+        ),
+        (
+            {"centre.stamp": ["198.51.100.10:862", "198.51.100.11:862"]},
+            'centre.stamp[1] = "198.51.100.11:862": there is one of ipv4 already; each family has one reflector',
+        ),
+        ({"centre.stamp_key": "/k"}, "centre.stamp_key: needs centre.stamp beside it"),
+        ({"centre.stamp": ["1.2.3.4:862"], "centre.stamp_key": "k"}, 'stamp_key = "k": must be an absolute path'),
         ({"essential.0": {}}, "essential[0]: needs `to`, `ports` or both"),
         ({"essential.0.to": "pusat.example"}, 'essential[0].to = "pusat.example": must be an address or a network'),
         ({"essential.0.to": "203.0.113.1/24"}, 'essential[0].to = "203.0.113.1/24": must be an address or a network'),

@@ -1,6 +1,6 @@
 """What a fact rests on, as one line that is understood at two in the morning, in two languages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -110,12 +110,27 @@ _BY_CODE = {
 }
 
 
+_WAYS = _Line(
+    "; arah kirim hilang {up_lost} dari {up_of}, arah terima {down_lost} dari {down_of}",
+    "; on the way up {up_lost} of {up_of} lost, on the way down {down_lost} of {down_of}",
+)
+_ADDED = _Line(
+    "; arah kirim {up_added_ms} ms di atas biasanya, arah terima {down_added_ms} ms",
+    "; the way up {up_added_ms} ms above its usual, the way down {down_added_ms} ms",
+)
+_MOSTLY = {
+    "up": _Line(" (terutama arah kirim)", " (mostly up)"),
+    "down": _Line(" (terutama arah terima)", " (mostly down)"),
+}
+
+
 def told_id(fact: Fact) -> str:
     """In Indonesian, with its decimal comma; empty where there is nothing to add to the code."""
     line = _line(fact)
     if line is None:
         return ""
-    return line.id.format_map(_values(fact, ",").or_else(operator=NAMELESS_ID)) + _radio(fact, "sinyal", heard_id)
+    told = line.id + "".join(each.id for each in _ways(fact))
+    return told.format_map(_values(fact, ",").or_else(operator=NAMELESS_ID)) + _radio(fact, "sinyal", heard_id)
 
 
 def told_en(fact: Fact) -> str:
@@ -123,7 +138,8 @@ def told_en(fact: Fact) -> str:
     line, values = _line(fact), _values(fact, ".")
     if line is None:
         return " ".join(f"{name}={value}" for name, value in values.items())
-    return line.en.format_map(values.or_else(operator=NAMELESS_EN)) + _radio(fact, "signal", heard_en)
+    told = line.en + "".join(each.en for each in _ways(fact))
+    return told.format_map(values.or_else(operator=NAMELESS_EN)) + _radio(fact, "signal", heard_en)
 
 
 def heard_id(signal: Signal) -> str:
@@ -166,6 +182,17 @@ def _line(fact: Fact) -> _Line | None:
     if found is not None:
         return _Line(f"{found.where_id}; {found.do_id}", f"{found.where_en}; {found.do_en}")
     return _BY_CAUSE.get(str(fact.evidence.get("cause"))) or _BY_CODE.get(fact.code)
+
+
+def _ways(fact: Fact) -> Iterator[_Line]:
+    """On which way it was lost or slow, where the centre's reflector could tell."""
+    if "up_of" in fact.evidence:
+        yield _WAYS
+    if "up_added_ms" in fact.evidence:
+        yield _ADDED
+    mostly = _MOSTLY.get(str(fact.evidence.get("mostly")))
+    if mostly is not None:
+        yield mostly
 
 
 def _values(fact: Fact, point: str) -> "_Values":

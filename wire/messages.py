@@ -139,6 +139,26 @@ class Fact(msgspec.Struct, frozen=True, tag="fact"):
     evidence: Evidence = {}
 
 
+class EachWay(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What test packets to the centre's reflector (STAMP) told of each way by itself, of those whose end became known
+    in the span; up is towards the centre. docs/measuring.md defines each.
+    """
+
+    up_lost: int = 0
+    up_of: int = 0
+    down_lost: int = 0
+    down_of: int = 0
+    """Of those that reached the reflector."""
+    lost_unknown: int = 0
+    """Lost on a way that nobody can tell any more; in neither of the two above."""
+    late: int = 0
+    not_sent: int = 0
+    duplicates: int = 0
+    up_added_ms: float | None = None
+    down_added_ms: float | None = None
+    """One-way delay above its recent minimum, 95 % quantile of the answers that came in the span."""
+
+
 class UplinkSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one uplink's echoes did in the span of a summary."""
 
@@ -175,6 +195,8 @@ class UplinkSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     duplicates: int = 0
     refused: int = 0
     """Of these a router said that it could not deliver them."""
+    each_way: EachWay | None = None
+    """None where no reflector is asked, or nothing became known."""
 
 
 class Summary(msgspec.Struct, frozen=True, tag="sum", omit_defaults=True):

@@ -17,6 +17,7 @@ COVERED_BYTES = 96  # by the HMAC: six blocks of sixteen
 HMAC_BYTES = SEALED_BYTES - COVERED_BYTES
 NTP_EPOCH_S = 2_208_988_800  # 1900 to 1970
 NS = 1_000_000_000
+KEY_BYTES_AT_LEAST = HMAC_BYTES  # a shorter one is easier to guess than the seal
 LARGEST_ERROR_S = 255 * 2.0**31
 
 REQUEST = {OPEN_BYTES: Struct("!IQHH28x"), SEALED_BYTES: Struct("!I12xQHH68x")}
@@ -119,6 +120,17 @@ def read_reply(data: bytes, key: bytes | None = None) -> Reply:
     seq, timestamp, accuracy, ssid, received, asked, asked_at, asked_accuracy, ttl = REPLY[size].unpack_from(data)
     request = Request(asked, asked_at, _read_accuracy(asked_accuracy), ssid)
     return Reply(seq, timestamp, _read_accuracy(accuracy), received, request, ttl)
+
+
+def read_key(text: str) -> bytes:
+    """As `openssl rand -hex 32` prints it; raises ValueError with what is wrong."""
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        raise ValueError("does not hold hexadecimal digits alone, as `openssl rand -hex 32` prints them") from None
+    if len(key) < KEY_BYTES_AT_LEAST:
+        raise ValueError(f"holds {len(key)} bytes; a key has at least {KEY_BYTES_AT_LEAST}")
+    return key
 
 
 def timestamp(unix_ns: int, is_ptp: bool = False) -> int:

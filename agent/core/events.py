@@ -9,6 +9,7 @@ from agent.core.routes import Link, Wish
 from agent.core.station import Family
 from agent.core.twoway import Reflected
 from wire.messages import Active, Evidence, Fact, Signal, Summary, UplinkState
+from wire.stamp import PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,8 @@ Event = (
     | EchoReturned
     | EchoNotSent
     | EchoRefused
+    | StampReturned
+    | StampNotSent
     | KernelSeen
     | RoutesRepaired
     | RoutesRefused
@@ -248,6 +251,7 @@ class SendStamp:
     uplink: str
     seq: int
     target: str
+    port: int = PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,4 +295,4 @@ class MeasureBandwidth:
     cap_bytes: int
 
 
-Effect = SendEchoes | SetRoutes | ShowState | Diagnose | MeasureBandwidth | Remember | Fact | Summary
+Effect = SendEchoes | SendStamp | SetRoutes | ShowState | Diagnose | MeasureBandwidth | Remember | Fact | Summary

@@ -30,10 +30,11 @@ from agent.core.events import (
     Remember,
     RoutesRefused,
     RoutesRepaired,
-    SendEchoes,
     SetRoutes,
     ShowState,
     SignalSeen,
+    StampNotSent,
+    StampReturned,
     Stopping,
     Tick,
     TrafficCounted,
@@ -43,7 +44,7 @@ from agent.core.lanes import Standing
 from agent.core.line import Line, changes
 from agent.core.memory import REMEMBER_EVERY_S, Memory, Watched
 from agent.core.plan import Policy
-from agent.core.report import SUMMARY_EVERY_S
+from agent.core.report import SUMMARY_EVERY_S, handed_over
 from agent.core.routes import FlowsOf, Link, Wish, wish, with_configured_gateway
 from agent.core.station import Family, Station
 from wire.evidence import VERDICTS
@@ -104,6 +105,9 @@ class Failover:
             case EchoRefused(uplink, seq):
                 self._lines[uplink].watch.echoes.refused(seq)
                 return []
+            case StampReturned() | StampNotSent():
+                self._lines[event.uplink].ways.hear(event, now)
+                return []
             case TrafficCounted():
                 self._lines[event.uplink].count(event, now)
                 return []
@@ -119,7 +123,7 @@ class Failover:
             case RoutesRefused(why):
                 return [*self._once("ROUTES_REFUSED", {"why": why}, now)]
             case HandedOver():
-                return [_told(event)]
+                return [handed_over(event)]
             case Diagnosed(uplink, evidence):
                 return [self._lines[uplink].diagnosis.done(evidence)]
             case Noticed(code, evidence):
@@ -208,14 +212,13 @@ class Failover:
 
     # measure
 
-    def _measure(self, now: float) -> Iterator[SendEchoes]:
+    def _measure(self, now: float) -> Iterator[Effect]:
         """A doubt of the uplink that carries traffic wakes the next one at the same moment."""
         if not self._seen:
             return
         roles.assign(self._lines, self._active, self._may_come_home(now), now)
-        for name, line in self._lines.items():
-            if (ask := line.watch.ask(now)) is not None:
-                yield SendEchoes(name, ask.seq, (ask.target,))
+        for line in self._lines.values():
+            yield from line.ask(now)
 
     def _may_come_home(self, now: float) -> frozenset[str]:
         """To which uplinks traffic would come by itself, were it not there."""
@@ -235,7 +238,7 @@ class Failover:
         for line in self._lines.values():
             line.interface.expire(now)
             line.watch.trouble = line.trouble
-            yield from self._note(line, line.watch.look(now), now)
+            yield from self._note(line, line.look(now), now)
             for fact in line.look_at_plan(now):
                 self._remember_at = now  # a power cut must not open a plan again that was low
                 yield fact
@@ -245,7 +248,7 @@ class Failover:
         for line in self._lines.values():
             line.watch.trouble = line.trouble
             if line.trouble is not None:
-                yield from self._note(line, line.watch.look(now), now)
+                yield from self._note(line, line.look(now), now)
 
     def _note(self, line: Line, facts: Iterator[Fact], now: float) -> Iterator[Fact]:
         """A fall from good is remembered against the uplink; when it is good again, the traffic waits for so long."""
@@ -404,8 +407,3 @@ class Failover:
 
     def _active_now(self) -> Active:
         return Active(self._active[Family.IPV4], self._active[Family.IPV6])
-
-
-def _told(done: HandedOver) -> Fact:
-    code = "HANDED_OVER" if done.moved else "FLOWS_LEFT"
-    return Fact(code, evidence={"took_ms": done.took_ms, "flows": done.flows, "sockets": done.sockets})

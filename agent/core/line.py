@@ -8,7 +8,15 @@ from agent.core.bandwidth import Allowance
 from agent.core.bandwidth import told as told_measured
 from agent.core.decide import Phase, Relapses
 from agent.core.diagnosis import Diagnosis
-from agent.core.events import BandwidthMeasured, MeasureBandwidth, NotMeasured, Queued, TrafficCounted
+from agent.core.events import (
+    BandwidthMeasured,
+    MeasureBandwidth,
+    NotMeasured,
+    Queued,
+    SendEchoes,
+    SendStamp,
+    TrafficCounted,
+)
 from agent.core.flows import Flows, changes_at, flows
 from agent.core.lanes import Standing
 from agent.core.links import LinkWatch
@@ -19,6 +27,7 @@ from agent.core.signal import Reception
 from agent.core.station import Family, Station, Uplink
 from agent.core.trials import Trials
 from agent.core.watch import Watch
+from agent.core.ways import Ways
 from wire.messages import Evidence, Fact, Forecast, Health, UplinkSummary
 
 
@@ -29,6 +38,7 @@ class Line:
         self.watch = Watch(uplink, station.targets, now, known)
         self.plan = Plan(uplink.metered, known.used, now) if uplink.metered else None
         self.unqueued: str | None = None
+        self.ways = Ways(station, uplink.name, self.watch.budget)
         self.diagnosis = Diagnosis(uplink.name, self.watch.budget)
         self.trials = Trials(station, uplink, now)
         self.relapses = Relapses()
@@ -62,6 +72,20 @@ class Line:
         self.trials.count(counted.tx_bytes, counted.rx_bytes, now)
         if self.plan is not None:
             self.plan.count(counted.rx_bytes, counted.tx_bytes)
+
+    def ask(self, now: float) -> Iterator[SendEchoes | SendStamp]:
+        """The echo that is due now, and the test packet that goes with it."""
+        if (echo := self.watch.ask(now)) is None:
+            return
+        yield SendEchoes(self.uplink.name, echo.seq, (echo.target,))
+        packet = self.ways.ask(echo, self.watch.health, self.link, self.standing.policy, now)
+        if packet is not None:
+            yield packet
+
+    def look(self, now: float) -> Iterator[Fact]:
+        for fact in self.watch.look(now):
+            explained = self.ways.explain(fact.evidence.get("cause")) if fact.after == Health.POOR else {}
+            yield structs.replace(fact, evidence=fact.evidence | explained) if explained else fact
 
     def allowance(self, phase: Phase, now: float) -> Allowance:
         if phase is not Phase.NORMAL:
@@ -113,7 +137,8 @@ class Line:
             yield Fact("QUEUE_REFUSED", self.uplink.name, evidence={"why": queued.unqueued})
 
     def summary(self, now: float) -> UplinkSummary:
-        return structs.replace(self.watch.summary(), signal=self.reception.known(now))
+        heard, each_way = self.reception.known(now), self.ways.summary(now)
+        return structs.replace(self.watch.summary(), signal=heard, each_way=each_way)
 
     def flows(self, family: Family, chosen: Health, now: float) -> Flows:
         left_at = self.left_at[family]

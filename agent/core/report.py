@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agent.core.events import HandedOver
 from wire.messages import Fact, Record, Stamp, Summary
 
 SUMMARY_EVERY_S = 60
@@ -22,3 +23,8 @@ class Numbering:
 
     def stamp(self, now: float, wall_s: float, synced: bool) -> Stamp:
         return Stamp(self.boot, round(now - self.started_at, 3), round(wall_s, 3), synced)
+
+
+def handed_over(done: HandedOver) -> Fact:
+    code = "HANDED_OVER" if done.moved else "FLOWS_LEFT"
+    return Fact(code, evidence={"took_ms": done.took_ms, "flows": done.flows, "sockets": done.sockets})

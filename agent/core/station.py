@@ -99,6 +99,10 @@ class Centre(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """mqtt://host[:port]"""
     measure: str | None = None
     """host:port of its bandwidth server; without it no bandwidth is measured."""
+    stamp: tuple[str, ...] = ()
+    """address:port of its reflector, for each family at most one; without it the two ways are not told apart."""
+    stamp_key: str | None = None
+    """File of the key with which those packets are sealed."""
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
+from msgspec.structs import fields, replace
+
 from agent.core.span import wilson
-from wire.messages import Record, Stamp, Summary, UplinkSummary
+from wire.messages import EachWay, Record, Stamp, Summary, UplinkSummary
 
 Parts = Sequence[UplinkSummary]
 
@@ -74,6 +76,21 @@ def _loss(bound: int) -> Callable[[Parts, str], Any]:
     return interval
 
 
+def _each_way(parts: Parts, _: str) -> EachWay | None:
+    known = [part.each_way for part in parts if part.each_way is not None]
+    if not known:
+        return None
+    sums = {name: sum(getattr(each, name) for each in known) for name in WAY_COUNTS}
+    worst = {name: max(_known(known, name), default=None) for name in WAY_DELAYS}
+    return replace(EachWay(), **sums, **worst)
+
+
+def _known(ways: Sequence[EachWay], name: str) -> list[float]:
+    return [value for each in ways if (value := getattr(each, name)) is not None]
+
+
+WAY_DELAYS = ("up_added_ms", "down_added_ms")
+WAY_COUNTS = tuple(field.name for field in fields(EachWay) if field.name not in WAY_DELAYS)
 FIELDS: dict[str, Callable[[Parts, str], Any]] = {
     "name": _last,
     "health": _last,
@@ -87,5 +104,6 @@ FIELDS: dict[str, Callable[[Parts, str], Any]] = {
     "signal": _last_known,
     "loss_low": _loss(0),
     "loss_high": _loss(1),
+    "each_way": _each_way,
 }
 """How each field of the whole comes from those of its parts."""

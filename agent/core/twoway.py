@@ -8,6 +8,8 @@ began anew and has by chance grown to where the old one would stand, and a lost 
 """
 
 from collections import deque
+from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
@@ -158,6 +160,14 @@ class TwoWay:
         counts, self._counts = self._counts, Counts()
         return counts
 
+    def so_far(self) -> Counts:
+        """What will be taken if nothing more comes of what was sent before the newest answered packet."""
+        guess = deepcopy(self)
+        answered = [place for place, packet in enumerate(guess._packets) if packet.heard is not None]
+        for _ in range(answered[-1] + 1 if answered else 0):
+            guess._settled(guess._packets.popleft())
+        return guess._counts
+
     def _settled(self, packet: "_Packet") -> list[Gap]:
         if not packet.is_sent:
             self._counts.not_sent += 1
@@ -243,6 +253,14 @@ class _Open:
         self.first = self.first if self.packets else seq
         self.last = seq
         self.packets += 1
+
+
+def total(several: Iterable[Counts]) -> Counts:
+    summed = Counts()
+    for counts in several:
+        for name in Counts.__slots__:
+            setattr(summed, name, getattr(summed, name) + getattr(counts, name))
+    return summed
 
 
 def _share(lost: int, of: int) -> Share:

@@ -36,6 +36,8 @@ class Ask:
 
     seq: int
     target: str
+    mood: Mood
+    """What it is sent for."""
 
 
 class Watch:
@@ -134,7 +136,7 @@ class Watch:
             self._skipped += 1
             return None
         self.budget.charge(self._bytes[target])  # its answer too: what is on its way cannot be refused any more
-        return Ask(self.echoes.send(target, now), target)
+        return Ask(self.echoes.send(target, now), target, mood)
 
     def returned(self, seq: int, target: str, rtt_s: float, now: float) -> None:
         silence = self._open_silence(now)

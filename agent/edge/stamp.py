@@ -15,7 +15,7 @@ from agent.core.station import Family, Station, family_of
 from agent.core.twoway import Reflected
 from agent.edge import clock
 from agent.edge.stamps import Flight, Line, Message, errno_name, is_possible
-from wire.stamp import NS, PORT, Accuracy, Refused, Reply, Request, nanoseconds, read_reply, request_bytes, timestamp
+from wire.stamp import NS, Accuracy, Refused, Reply, Request, nanoseconds, read_reply, request_bytes, timestamp
 
 CLOCK_LOOKED_AT_EVERY_S = 1.0
 
@@ -37,10 +37,9 @@ class Asker:
         emit: Callable[[StampReturned | StampNotSent], None],
         key: bytes | None = None,
         ssid: int = 0,
-        port: int = PORT,
     ) -> None:
         """With a key only sealed packets are sent and believed; `ssid` tells the reflector whose key it is."""
-        self._emit, self._key, self._ssid, self._port = emit, key, ssid, port
+        self._emit, self._key, self._ssid = emit, key, ssid
         self._uplinks = tuple(uplink.name for uplink in station.uplinks)
         self._lines = {
             (uplink.name, family): Line[_Asked](uplink.name, uplink.interface, family, _listening, self._take)
@@ -53,7 +52,7 @@ class Asker:
 
     def send(self, order: SendStamp) -> None:
         line = self._lines[order.uplink, family_of(order.target)]
-        to = (str(ip_address(order.target)), self._port)
+        to = (str(ip_address(order.target)), order.port)
         now = time.monotonic()
         accuracy = self._clock(now)
         request = Request(order.seq & 0xFFFFFFFF, timestamp(time.time_ns()), accuracy, self._ssid)

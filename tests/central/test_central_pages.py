@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from tests.central.centre import Centre, eventually
-from tests.central.station import Station, delivery, fact, state, summary, uplink, will
-from wire.messages import Delivery, Forecast, Health, Signal
+from tests.central.station import Station, delivery, fact, stamp, state, summary, uplink, will
+from wire.messages import Active, Delivery, EachWay, Forecast, Health, Record, Signal, Summary, UplinkSummary
 
-READY, BACKUP, DOWN, GONE, NASTY = (f"64080420011{n:02d}" for n in range(5))
+READY, BACKUP, DOWN, GONE, NASTY, WAYS = (f"64080420011{n:02d}" for n in range(6))
 HEARD = replace(
     uplink("lte", operator="Telkomsel"),
     signal=Signal("lte", -97.0, snr_db=9.2, operator="TSEL <b>"),
@@ -21,7 +21,7 @@ NASTY_NAME = '<script src="//x">&'
 
 @pytest.fixture(scope="module", autouse=True)
 def reported(running: Centre) -> None:
-    """Five stations, each in a different condition."""
+    """Six stations, each in a different condition."""
     dead = (uplink("fibre", Health.DEAD), uplink("lte", Health.DEAD, "Telkomsel"))
     said = {
         READY: [state(READY), delivery([fact(1, "AGENT_STARTED"), summary(2)], station=READY)],
@@ -35,6 +35,7 @@ def reported(running: Centre) -> None:
             state(NASTY, carries=NASTY_NAME, uplinks=(uplink(NASTY_NAME, operator=NASTY_NAME),)),
             delivery([fact(1, NASTY_NAME)], station=NASTY),
         ],
+        WAYS: [state(WAYS), delivery([each_way(1)], station=WAYS)],
     }
     for number, messages in said.items():
         station = Station(running.mqtt_port, number)
@@ -43,6 +44,17 @@ def reported(running: Centre) -> None:
         last = messages[-1].records[-1].seq if isinstance(messages[-1], Delivery) else 0
         eventually(lambda station=station, last=last: station.mark() == last)
         station.leave()
+
+
+def each_way(seq: int) -> Record:
+    """An uplink that loses up, one of which nothing is known, one whose delay is not known yet."""
+    split = EachWay(up_lost=12, up_of=100, down_of=88, up_added_ms=81.25, down_added_ms=0.5)
+    uplinks = (
+        UplinkSummary("fibre", Health.POOR, 60, 53, 7, 0, 0, 7.9, 8.4, 9.9, 12.0, 14.2, each_way=split),
+        UplinkSummary("lte", Health.DEAD, 60, 0, 60, 0, 0),
+        UplinkSummary("geo", Health.UP, 5, 5, 0, 0, 0, each_way=EachWay(down_of=3)),
+    )
+    return Record("epoch-1", seq, stamp(float(seq)), Summary(60.0, Active("fibre", None), uplinks))
 
 
 def test_the_list_says_the_word_the_uplinks_and_the_age(running: Centre) -> None:
@@ -81,6 +93,16 @@ def test_a_record_says_what_it_rests_on(running: Centre) -> None:
 def test_how_long_the_photos_would_take_is_shown_where_it_is_known(running: Centre) -> None:
     for path in ("/", f"/stations/{BACKUP}/"):
         assert running.get(path)[2].count("Foto hasil 20 MB</span> ± 42 detik") == 1
+
+
+def test_each_way_is_shown_by_itself_where_it_is_known(running: Centre) -> None:
+    status, _, page = running.get(f"/stations/{WAYS}/")
+    assert status == 200
+    assert "kirim hilang 12 %, +81,2 ms</span>" in page
+    assert "terima hilang 0 %, +0,5 ms</span>" in page
+    assert "kirim hilang –</span>" in page
+    assert "terima hilang 0 %</span>" in page
+    assert page.count("kirim hilang") == 2
 
 
 def test_the_signal_is_shown_with_the_uplink_that_has_one(running: Centre) -> None:

@@ -6,7 +6,7 @@ from msgspec.structs import fields
 
 from agent.core.span import quantile, wilson
 from agent.core.thin import FIELDS, groups, merge
-from wire.messages import Active, Fact, Health, Record, Signal, Stamp, Summary, UplinkSummary
+from wire.messages import Active, EachWay, Fact, Health, Record, Signal, Stamp, Summary, UplinkSummary
 
 
 def part(name: str = "fibre", rtts_ms: list[float] | None = None, lost: int = 0, **more: object) -> UplinkSummary:
@@ -64,6 +64,13 @@ def test_what_lasts_is_as_it_was_last() -> None:
     merged = merge([one, other, silent])
     assert merged.active == Active("lte")
     assert merged.uplinks[0].signal == later
+
+
+def test_each_way_adds_up_and_the_worst_delay_stays() -> None:
+    ways = [EachWay(1, 36, 2, 35, late=1, up_added_ms=3.0), None, EachWay(4, 30, 0, 26, 5, up_added_ms=2.0), EachWay()]
+    (uplink,) = merge([summary(part(each_way=each)) for each in ways]).uplinks
+    assert uplink.each_way == EachWay(5, 66, 2, 61, 5, late=1, up_added_ms=3.0)
+    assert merge([summary(part())]).uplinks[0].each_way is None
 
 
 def test_an_uplink_that_came_later_is_there() -> None:

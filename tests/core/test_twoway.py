@@ -292,3 +292,27 @@ def test_memory_is_bounded_when_nobody_answers_and_when_the_answers_make_no_sens
     for number in range(10 * NUMBERS_AT_MOST):
         two_way.returned(Reflected(seq, number, 0.0, 0.1), n * 1e-3)
     assert len(two_way._numbers) <= NUMBERS_AT_MOST + 1
+
+
+@given(fates)
+def test_what_is_known_so_far_is_the_truth_up_to_the_newest_answer_and_asking_changes_nothing(
+    lived: list[Fate],
+) -> None:
+    """A second has passed: every answer has come, nothing has settled yet."""
+    two_way, number, newest = TwoWay(), 0, 0
+    for n, fate in enumerate([GOOD, *lived]):
+        two_way.send(0.01 * n)
+        if fate.up and fate.down:
+            two_way.returned(Reflected(n, number, FAR_CLOCK_S + n, 0.02), 1.0)
+            newest = n
+        number += fate.up
+    assert told(two_way.so_far()) == truth([GOOD, *lived][: newest + 1])
+    assert two_way.so_far() == two_way.so_far()
+    two_way.settle(1e6)
+    assert told(two_way.take_counts()) == truth([GOOD, *lived][: newest + 1])
+
+
+def test_with_no_answer_nothing_is_known() -> None:
+    two_way = TwoWay()
+    two_way.send(0.0)
+    assert two_way.so_far() == Counts()

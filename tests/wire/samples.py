@@ -3,6 +3,7 @@
 from wire.messages import (
     Active,
     Delivery,
+    EachWay,
     Fact,
     Forecast,
     Health,
@@ -115,6 +116,18 @@ SUMMARY = Record(
                 rtt_max_ms=1203.5,
                 skipped=3,
                 after_idle_ms=912.5,
+                each_way=EachWay(
+                    up_lost=4,
+                    up_of=36,
+                    down_lost=1,
+                    down_of=32,
+                    lost_unknown=2,
+                    late=1,
+                    not_sent=1,
+                    duplicates=1,
+                    up_added_ms=81.25,
+                    down_added_ms=0.5,
+                ),
             ),
             UplinkSummary(
                 name="lte",

@@ -88,4 +88,13 @@ def describe_record(view: StationView, record: Record, now_s: float) -> dict[str
 
 def _measured(uplink: Any) -> dict[str, Any]:
     """Loss is a share of what was really sent; of nothing sent there is none."""
-    return msgspec.to_builtins(uplink) | {"loss": uplink.lost / uplink.sent if uplink.sent > 0 else None}
+    ways = uplink.each_way
+    shares = {
+        "up_loss": _share(ways.up_lost, ways.up_of) if ways else None,
+        "down_loss": _share(ways.down_lost, ways.down_of) if ways else None,
+    }
+    return msgspec.structs.asdict(uplink) | shares | {"loss": _share(uplink.lost, uplink.sent)}
+
+
+def _share(lost: int, of: int) -> float | None:
+    return lost / of if of > 0 else None
