@@ -67,8 +67,8 @@ bench-detect: setup ## simulate months of every kind of link under our detector 
 bench-cost: setup ## measure what the agent costs; writes the table in docs/architecture.md
 	@$(PY) -m lab enter -- $(PY) -m bench.daemon_cost
 
-bench-measure: setup ## measure how well bandwidth is measured; SIAGA_TRACES names recordings; writes docs/measuring.md
-	@$(PY) -m bench.measure.iperf3
+bench-measure: setup ## measure how well we measure, and for how much; SIAGA_TRACES names recordings; writes docs/measuring.md
+	@$(PY) -m bench.measure.debian
 	@$(PY) -m lab enter -- $(PY) -m bench.measure
 
 fuzz: $(VENV)/.fuzz ## give every reader of outside bytes made-up ones; SECONDS=30 each

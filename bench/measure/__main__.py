@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import table
-from bench.measure import adaptive, hourly, trains, upload
+from bench.measure import adaptive, cost, day, hourly, rtt, split, trains, upload
 from lab.netns import LabError
 
 DOCS = Path("docs/measuring.md")
@@ -23,6 +23,10 @@ class Section:
 
 
 SECTIONS = (
+    Section("measure-rtt", rtt.measure),
+    Section("measure-split", split.measure),
+    Section("measure-day", day.measure),
+    Section("measure-cost", cost.measure),
     Section("measure-trains", trains.measure),
     Section("measure-hourly", hourly.measure),
     Section("measure-upload", upload.measure),

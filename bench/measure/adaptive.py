@@ -5,7 +5,7 @@ import sys
 
 from agent.core.bandwidth import OneWay
 from bench import table
-from bench.measure import iperf3
+from bench.measure import debian, iperf3
 from bench.measure.links import Link, way
 from lab.netns import Station
 
@@ -22,8 +22,8 @@ TARGET, BYTES_TARGET = 0.05, 0.25
 
 def measure() -> str:
     try:
-        command, missing = iperf3.fetch(), ""
-    except iperf3.CannotFetch as why:
+        command, missing = debian.IPERF3.fetch(), ""
+    except debian.CannotFetch as why:
         command, missing = [], f" iperf3 is not to be had here ({why}): the shaper's rate stands in its place."
     rows = []
     for name, (mbps, weather) in WAYS.items():
