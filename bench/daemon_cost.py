@@ -32,7 +32,7 @@ DOCS = Path("docs/architecture.md")
 STORY = Path("lab/scenarios/demo.yaml")
 HTTP_PORT, MEASURE_PORT = 8080, 8621
 SETTLE_S = 60.0
-SETTLING_S = 20.0  # after all is good: what is done once is done
+SETTLING_S = 10.0  # after all is good: what is done once is done
 MOST_MIB, MOST_CPU = 40, 0.02
 
 

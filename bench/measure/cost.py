@@ -12,7 +12,7 @@ from bench.measure import debian
 from bench.usage import cpu_s, pss_mib
 from lab.scenario import TARGETS
 
-WATCH_S = 60.0
+WATCH_S = 40.0
 EVERY_S = {"fibre": PACES[Kind.FIBRE][Mood.CARRYING], "lte": STANDBY_EVERY_S, "geo": STANDBY_EVERY_S}
 STARTS = 40
 TIMEOUT_MS = 2000  # fping would else wait for GEO no longer than until its next echo

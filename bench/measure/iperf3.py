@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lab.netns import LabError, Station
+from lab.netns import LabError, Station, stop
 
 LASTS_S = 10
 TRIES = 5
@@ -16,19 +16,23 @@ TRIES = 5
 def serving(station: Station, command: list[str]) -> Iterator[None]:
     process = station.start("internet", [*command, "-s", "--forceflush"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    while "listening" not in process.stdout.readline():
-        if process.poll() is not None:
-            raise LabError("iperf3 does not serve")
-    yield
+    try:
+        while "listening" not in process.stdout.readline():
+            if process.poll() is not None:
+                raise LabError("iperf3 does not serve")
+        yield
+    finally:
+        stop(process)
 
 
 def run(station: Station, command: list[str], server: str, *more: str) -> tuple[float, float]:
-    """Mbit/s as the receiver counted them, and MB; `-R` is down."""
+    """Mbit/s as the receiver counted them, and MB, with those that it left out (`-O`); `-R` is down."""
     why = ""
     for _ in range(TRIES):  # its server is busy for a while after a test over a slow way
         said = json.loads(station.run("tps", ["sh", "-c", f"{_asking(command, server, more)} || true"], timeout_s=60))
         if received := said["end"].get("sum_received"):
-            return received["bits_per_second"] / 1e6, received["bytes"] / 1e6
+            left_out = sum(each["sum"]["bytes"] for each in said["intervals"] if each["sum"]["omitted"])
+            return received["bits_per_second"] / 1e6, (received["bytes"] + left_out) / 1e6
         why = str(said.get("error"))
         time.sleep(1)
     raise LabError(f"iperf3: {why}")

@@ -18,7 +18,7 @@ from lab.netns import LabError, Station
 from lab.topology import SERVER
 
 WEATHER = "{delay_ms: 0.2}"  # below 1 ms ping and fping print microseconds
-ECHOES = 400
+ECHOES = 300
 PATIENCE_S = 60.0
 TARGET_MS = 0.1  # p99 of the error, busy
 COVERED = 0.98  # of the echoes; else something was not measured as it should

@@ -9,7 +9,7 @@ from wire.bandwidth import PACKET_BYTES
 
 MBPS = (1, 2, 5, 10, 20)
 BUCKETS_KB = (1.6, 3, 16, 32, 64)
-TRAINS = 8  # each way
+TRAINS = 4  # each way
 FRAME_SHARE = (PACKET_BYTES + 28) / (PACKET_BYTES + 42)  # of IP in what the shaper counts
 TARGET = 0.02
 ONE_TRAIN_EACH_WAY = 200_000  # no room for a longer one

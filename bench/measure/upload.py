@@ -8,9 +8,9 @@ from bench.measure.links import way
 
 WEATHER = "{delay_ms: 12, down: {rate_mbps: 4}, up: {rate_mbps: 1, buffer_kb: 64}}"
 TRUE_MBPS = 1448 / 1500  # payload of TCP on 1 Mbit/s of IP
-RUNS = 5
+RUNS = 3
 TARGET = 0.02
-SPEEDTEST_BYTES = 6_000_000
+SPEEDTEST_BYTES = 4_000_000
 
 
 def measure() -> str:
