@@ -14,7 +14,8 @@ TRIES = 5
 
 @contextmanager
 def serving(station: Station, command: list[str]) -> Iterator[None]:
-    process = station.start("internet", [*command, "-s", "--forceflush"], stdout=subprocess.PIPE, text=True)
+    serve = [*command, "-s", "--forceflush"]
+    process = station.start("internet", serve, subprocess.PIPE, subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
         while "listening" not in process.stdout.readline():
