@@ -1,6 +1,8 @@
 """What the agent costs with three uplinks and all that it measures: memory, processor, what it writes to the card."""
 
 import argparse
+import contextlib
+import http.client
 import os
 import platform
 import subprocess
@@ -8,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +22,7 @@ from agent.edge import control
 from bench import table
 from bench.drivers import wait_for
 from bench.usage import cpu_s, pss_mib, written_bytes
-from lab import scenario
+from lab import namespace, scenario
 from lab.netns import LabError, Station
 from lab.programs import BROKER_PORT, agent_config
 from lab.scenario import Scenario
@@ -30,8 +31,9 @@ from lab.topology import CENTRE
 PLACE = "daemon cost"
 DOCS = Path("docs/architecture.md")
 STORY = Path("lab/scenarios/demo.yaml")
-HTTP_PORT, MEASURE_PORT = 8080, 8621
+HTTP_PORT, MEASURE_PORT, METRICS_PORT = 8080, 8621, 9433
 SETTLE_S = 60.0
+SCRAPE_EVERY_S = 15.0
 SETTLING_S = 10.0  # after all is good: what is done once is done
 MOST_MIB, MOST_CPU = 40, 0.02
 
@@ -78,7 +80,7 @@ def main() -> int:
     return 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def at_work() -> Iterator[AtWork]:
     """Broker and bandwidth server are there, every uplink is good."""
     story = scenario.read(STORY.read_text())
@@ -98,11 +100,25 @@ def watched(found: AtWork, watch_s: float) -> Cost:
     """A train each way is timed by itself: for what falls into so short a watch chance would decide."""
     pid = found.agent.pid
     cpu, written = cpu_s(pid), written_bytes(pid)
-    time.sleep(watch_s)
+    until = time.monotonic() + watch_s
+    while (left_s := until - time.monotonic()) > 0:
+        _scrape(found.station)
+        time.sleep(min(SCRAPE_EVERY_S, left_s))
     cpu, written = (cpu_s(pid) - cpu) / watch_s, written_bytes(pid) - written
     kinds = {"fibre": Kind.FIBRE, "lte": Kind.LTE, "geo": Kind.GEO}
     trains = sum(found.train(name) / EVERY_S[kind] for name, kind in kinds.items())
     return Cost(watch_s, pss_mib(pid), cpu + trains, trains, written / watch_s * 86_400 / 1e6)
+
+
+def _scrape(station: Station) -> None:
+    """As Prometheus does."""
+    with namespace.within(station.topology.name("tps")):
+        connection = http.client.HTTPConnection("127.0.0.1", METRICS_PORT, timeout=5)
+        connection.connect()
+    with contextlib.closing(connection):
+        connection.request("GET", "/metrics")
+        if connection.getresponse().status != 200:
+            raise LabError("the agent does not answer Prometheus")
 
 
 def used_s(process: subprocess.Popen[Any]) -> float:
@@ -116,7 +132,7 @@ def used_s(process: subprocess.Popen[Any]) -> float:
 
 def _config(station: Station, story: Scenario, state: Path) -> dict[str, object]:
     centre = {"broker": f"mqtt://{CENTRE}:{BROKER_PORT}", "measure": f"{CENTRE}:{MEASURE_PORT}"}
-    return agent_config(station, story, state) | {"centre": centre}
+    return agent_config(station, story, state) | {"centre": centre, "metrics": f"127.0.0.1:{METRICS_PORT}"}
 
 
 def _start_centre(station: Station, data: Path, log: IO[bytes]) -> None:
