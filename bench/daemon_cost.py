@@ -24,14 +24,14 @@ from bench.drivers import wait_for
 from bench.usage import cpu_s, pss_mib, written_bytes
 from lab import namespace, scenario
 from lab.netns import LabError, Station
-from lab.programs import BROKER_PORT, agent_config
+from lab.programs import BROKER_PORT, PAGE_PORT, STAMP_PORT, agent_config
 from lab.scenario import Scenario
 from lab.topology import CENTRE
 
 PLACE = "daemon cost"
 DOCS = Path("docs/architecture.md")
 STORY = Path("lab/scenarios/demo.yaml")
-HTTP_PORT, MEASURE_PORT, METRICS_PORT = 8080, 8621, 9433
+MEASURE_PORT, METRICS_PORT = 8621, 9433
 SETTLE_S = 60.0
 SCRAPE_EVERY_S = 15.0
 SETTLING_S = 10.0  # after all is good: what is done once is done
@@ -130,15 +130,16 @@ def used_s(process: subprocess.Popen[Any]) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _config(station: Station, story: Scenario, state: Path) -> dict[str, object]:
-    centre = {"broker": f"mqtt://{CENTRE}:{BROKER_PORT}", "measure": f"{CENTRE}:{MEASURE_PORT}"}
-    return agent_config(station, story, state) | {"centre": centre, "metrics": f"127.0.0.1:{METRICS_PORT}"}
+def _config(station: Station, story: Scenario, state: Path) -> dict[str, Any]:
+    told: dict[str, Any] = agent_config(station, story, state)
+    told["centre"] = {**told["centre"], "measure": f"{CENTRE}:{MEASURE_PORT}"}
+    return told | {"metrics": f"127.0.0.1:{METRICS_PORT}"}
 
 
 def _start_centre(station: Station, data: Path, log: IO[bytes]) -> None:
     """It serves all that an agent can ask for."""
     data.mkdir()
-    ports = {"http": HTTP_PORT, "mqtt": BROKER_PORT, "measure": MEASURE_PORT}
+    ports = {"http": PAGE_PORT, "mqtt": BROKER_PORT, "measure": MEASURE_PORT, "stamp": STAMP_PORT}
     settings = data / "central.yaml"
     served = {name: f"0.0.0.0:{port}" for name, port in ports.items()}
     settings.write_text(yaml.safe_dump({**served, "data": str(data)}))

@@ -28,7 +28,7 @@ def measure() -> str:
     rows = [["Siaga: measured, judged, routed and reported", *ours], *theirs]
     note = (
         f"Over {WATCH_S:g} s each, in the same station: {1 / EVERY_S['fibre']:g} echoes a second by fibre, which "
-        f"carries the traffic, one in {STANDBY_EVERY_S:g} s and their bursts by LTE and GEO, trains (as children, "
+        f"carries the traffic, one in {STANDBY_EVERY_S:g} s and their bursts by LTE and GEO, STAMP, trains (children, "
         f"{cost.trains_cpu:.2%} of a core) and what goes to the centre and to Prometheus; no modem. fping sends "
         f"echoes alone; whoever reads what it prints, and everything else, comes on top.{missing}"
     )
