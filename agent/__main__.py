@@ -19,7 +19,7 @@ import msgspec
 from agent.config import DEFAULT_PATH, ConfigError, load
 from agent.core.decide import Phase
 from agent.core.station import Family, Station
-from agent.edge import control, key, privileges
+from agent.edge import control, key, privileges, systemd
 from wire.evidence import heard_en
 from wire.messages import Signal
 
@@ -45,12 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         result: int = parsed.command(parsed)
-    except ConfigError as why:
-        print(why, file=sys.stderr)
-        return MISTAKE
-    except Refusal as why:
-        print(f"siaga-agent: {why}", file=sys.stderr)
-        return why.code
+    except (ConfigError, Refusal) as why:
+        sentence, code = (str(why), MISTAKE) if isinstance(why, ConfigError) else (f"siaga-agent: {why}", why.code)
+        print(sentence, file=sys.stderr)
+        if parsed.command is _run:
+            systemd.Notify().refused(sentence)
+        return code
     except control.NotRunning as why:
         print(f"siaga-agent: {why}", file=sys.stderr)
         return NOT_RUNNING

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from central.config import ConfigError, load
+from central.edge import systemd
 
 OPERATORS_MISTAKE = 2
 
@@ -54,6 +55,7 @@ def run_help() -> str:
 def _refuse(lines: str) -> int:
     for line in lines.splitlines():
         print(f"siaga-central: {line}", file=sys.stderr)
+    systemd.refused(lines)
     return OPERATORS_MISTAKE
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -238,6 +240,23 @@ def test_a_state_directory_that_cannot_be_is_named(config: Path) -> None:
     done = siaga("run", "--config", config)
     assert done.returncode == 2
     assert done.stderr == f"siaga-agent: state_dir = {config.parent}/state: cannot be used: File exists\n"
+
+
+def test_systemd_hears_what_was_refused_and_is_kept_from_trying_at_once(config: Path) -> None:
+    config.write_text(config.read_text().replace("kind: fibre", "kind: copper").replace("6408042001143", "x"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(20)
+        manager.bind(str(config.parent / "notify"))
+        environment = os.environ | {"NOTIFY_SOCKET": str(config.parent / "notify")}
+        refused = subprocess.Popen([COMMAND, "run", "--config", config], env=environment, stderr=subprocess.DEVNULL)
+        try:
+            heard = manager.recv(4096).decode()
+            assert heard.startswith(f"STATUS={config}: ")
+            assert "\n" not in heard
+            assert refused.poll() is None
+        finally:
+            refused.terminate()
+        assert refused.wait(20) == -signal.SIGTERM, "who mends the configuration and restarts it need not wait"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to come so far")

@@ -3,6 +3,9 @@
 import contextlib
 import os
 import socket
+import time
+
+REFUSED_S = 5  # else a mistake in the configuration fills the card: systemd tries again after 0.3 s
 
 
 class Notify:
@@ -23,6 +26,12 @@ class Notify:
 
     def stopping(self) -> None:
         self._send("STOPPING=1")
+
+    def refused(self, sentence: str) -> None:
+        """Systemd shows the sentence, and does not try again before a while has passed; without systemd, nothing."""
+        if self._address:
+            self.status(sentence.replace("\n", "; "))
+            time.sleep(REFUSED_S)
 
     def _send(self, text: str) -> None:
         if not self._address:

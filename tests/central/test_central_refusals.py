@@ -1,11 +1,13 @@
 """What the centre finds wrong at its start: one sentence, exit code 2, nothing left running."""
 
+import signal
 import socket
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from central.edge import systemd
 from central.edge.broker import BrokerError, configuration, find_program
 from tests.central.centre import Centre
 
@@ -17,6 +19,36 @@ def test_a_port_in_use_is_named(centre: Centre, name: str) -> None:
         other.listen()
         port = other.getsockname()[1]
         assert centre.refusal() == f"siaga-central: {name} 127.0.0.1:{port} cannot be used: Address already in use\n"
+
+
+def test_systemd_hears_what_was_refused_and_is_kept_from_trying_at_once(tmp_path: Path) -> None:
+    settings = tmp_path / "siaga.yaml"
+    settings.write_text("http: nowhere\ncolour: red\n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        centre = Centre(tmp_path, "--config", str(settings), NOTIFY_SOCKET=str(tmp_path / "notify"))
+        centre.launch()
+        try:
+            heard = manager.recv(4096).decode()
+            assert heard.startswith("STATUS=http = 'nowhere': ")
+            assert "; colour = 'red': " in heard
+            assert centre.process.poll() is None
+        finally:
+            centre.process.terminate()
+        assert centre.process.wait(20) == -signal.SIGTERM
+
+
+def test_a_systemd_that_is_gone_or_does_not_listen_does_not_stop_the_centre(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    systemd.notify("WATCHDOG=1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        for _ in range(5000):
+            systemd.notify("WATCHDOG=1")
+        assert manager.recv(100) == b"WATCHDOG=1"
 
 
 def test_two_centres_do_not_share_a_data_directory(centre: Centre, tmp_path: Path) -> None:
