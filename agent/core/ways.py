@@ -25,7 +25,7 @@ from wire.messages import EachWay, Evidence, Health
 from wire.stamp import OPEN_BYTES, SEALED_BYTES
 
 HEADERS = {Family.IPV4: 28, Family.IPV6: 48}  # of IP and UDP
-SHARE = 0.125  # of a day's bytes in calm, where traffic is carried: 36 packets a minute on a free line
+SHARE = 0.125  # of a day's bytes in calm, where traffic is carried: 34 packets a minute on a free line
 SUSPICION_EVERY_S = 0.4  # as many bytes as the echoes have then; of one loss in five, five are seen in ten seconds
 SCARCE = 4  # when the share of calm is spent, echoes have so many times the bytes of this
 ONLY_LIFE = frozenset({Mood.DOUBT, Mood.STANDBY, Mood.ABSENCE})  # moods that ask whether it lives, and not how well

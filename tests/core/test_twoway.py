@@ -316,3 +316,15 @@ def test_with_no_answer_nothing_is_known() -> None:
     two_way = TwoWay()
     two_way.send(0.0)
     assert two_way.so_far() == Counts()
+
+
+def test_what_seemed_lost_so_far_may_yet_be_answered() -> None:
+    two_way = TwoWay()
+    for n in range(4):
+        two_way.send(0.1 * n)
+    for n in (0, 3):
+        two_way.returned(Reflected(n, n, FAR_CLOCK_S + n, 0.02), 0.5)
+    assert two_way.so_far() == Counts(answered=2, lost_down=2)
+    two_way.returned(Reflected(1, 1, FAR_CLOCK_S + 1, 0.6), 0.7)
+    two_way.settle(1e6)
+    assert two_way.take_counts() == Counts(answered=3, lost_down=1)

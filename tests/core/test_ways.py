@@ -16,7 +16,7 @@ from agent.core.routes import Link
 from agent.core.station import Centre, Family, Kind, Spending
 from agent.core.twoway import Reflected
 from agent.core.watch import Ask
-from agent.core.ways import SHARE, SPEAKS_FROM, Ways
+from agent.core.ways import SPEAKS_FROM, Ways
 from tests.core.driven import SETTLED_S, TARGETS, Driven
 from wire.evidence import told_en, told_id
 from wire.messages import EachWay, Fact, Health
@@ -24,6 +24,9 @@ from wire.messages import EachWay, Fact, Health
 HERE, HERE6 = "198.51.100.10", "2001:db8::10"
 ECHO_BYTES, OPEN_BYTES, SEALED_BYTES = 72, 144, 280  # there and back, by IPv4
 THREE = {"home": Kind.GEO, "lte": Kind.LTE, "geo": Kind.GEO}  # the first one carries; it is asked seldom: a quick test
+
+
+LINK = Link("wan0", True, gateways=((Family.IPV4, "198.18.0.1"),))
 
 
 class Reflecting(Driven):
@@ -137,7 +140,7 @@ def test_on_the_active_uplink_they_take_their_share_of_a_day_and_no_more(key: st
     since = here.now
     here.run(HOUR_S)
     spent = len(here.of("home", since)) * size
-    share = SHARE * here.core._lines["home"].watch.budget.limits.day_bytes * HOUR_S / DAY_S
+    share = 60e6 / 8 / 24  # an hour's eighth of what a free line may spend in a day
     assert 0.4 * share < spent <= share + size
 
 
@@ -193,7 +196,37 @@ def test_the_reflector_is_asked_in_a_family_that_the_uplink_has() -> None:
     assert asked == {(HERE6, 8620)}
 
 
+@pytest.mark.parametrize("mood", Mood)
+@pytest.mark.parametrize("health", Health)
+def test_only_what_is_known_to_work_is_measured(health: Health, mood: Mood) -> None:
+    """One that is dead and answers again has yet to prove itself, by echoes alone."""
+    ways = Ways(Reflecting(**THREE).station, "home", Budget(Caps(1e9, 1e9), Spent(), 0.0))
+    packet = ways.ask(Ask(1, TARGETS[0], mood), health, LINK, Policy.OPEN, 100.0)
+    asks_how_well = mood not in (Mood.DOUBT, Mood.STANDBY, Mood.ABSENCE)
+    assert (packet is not None) == (asks_how_well and health in (Health.UP, Health.POOR))
+
+
 # what it may cost
+
+
+def test_a_packet_that_does_not_fit_any_more_is_not_sent() -> None:
+    for left, sent in ((OPEN_BYTES, True), (OPEN_BYTES - 1, False)):
+        ways = Ways(Reflecting(**THREE).station, "home", Budget(Caps(left, 1e9), Spent(), 0.0))
+        packet = ways.ask(Ask(1, TARGETS[0], Mood.SUSPICION), Health.UP, LINK, Policy.OPEN, DAY_S - 1)
+        assert (packet is not None) == sent
+
+
+def test_when_calm_is_spent_echoes_have_four_times_its_bytes() -> None:
+    budget = Budget(Caps(1e6, 1e9), Spent(), 0.0)
+    budget.charge(900_000)
+    ways = Ways(Reflecting(**THREE).station, "home", budget)
+    echo_every_s = budget.calm_spacing_s(1.0, ECHO_BYTES, 1.0)
+    moments: list[float] = []
+    for second in range(20_000):
+        if ways.ask(Ask(1, TARGETS[0], Mood.CARRYING), Health.UP, LINK, Policy.OPEN, 1.0 + second):
+            moments.append(second)
+            budget.charge(-OPEN_BYTES)  # so that what is left stays as it is
+    assert (moments[1] - moments[0]) / echo_every_s == pytest.approx(4 * OPEN_BYTES / ECHO_BYTES, rel=0.05)
 
 
 def test_no_byte_is_spent_past_a_cap_and_echoes_are_left_most_of_what_is_scarce() -> None:
@@ -214,11 +247,10 @@ def test_no_byte_is_spent_past_a_cap_and_echoes_are_left_most_of_what_is_scarce(
 def test_what_did_not_leave_or_come_back_is_given_back(fate: str, share: float) -> None:
     budget = Budget(Caps(1e9, 1e9), Spent(), 0.0)
     ways = Ways(Reflecting(**THREE).station, "home", budget)
-    link = Link("wan0", True, gateways=((Family.IPV4, "198.18.0.1"),))
     now, number = 0.0, 0
     for n in range(100):
         now += 2.0
-        packet = ways.ask(Ask(n, TARGETS[0], Mood.CARRYING), Health.UP, link, Policy.OPEN, now)
+        packet = ways.ask(Ask(n, TARGETS[0], Mood.CARRYING), Health.UP, LINK, Policy.OPEN, now)
         assert packet is not None
         spared = n == 99 or fate == "answered"  # the last one is answered, or nobody would know on which way
         if fate == "not sent" and not spared:
@@ -285,9 +317,8 @@ def test_a_queue_is_told_of_its_own_way_whatever_the_clocks_say(way: str) -> Non
 def test_one_way_is_blamed_only_when_chance_cannot_explain_it(up: int, down: int, mostly: str | None) -> None:
     """Nothing is settled yet: the newest answer tells what became of those before it."""
     ways, number = Ways(Reflecting(**THREE).station, "home", Budget(Caps(1e9, 1e9), Spent(), 0.0)), 0
-    link = Link("wan0", True, gateways=((Family.IPV4, "198.18.0.1"),))
     for n in range(60):
-        packet = ways.ask(Ask(n, TARGETS[0], Mood.SUSPICION), Health.UP, link, Policy.OPEN, 0.5 * n)
+        packet = ways.ask(Ask(n, TARGETS[0], Mood.SUSPICION), Health.UP, LINK, Policy.OPEN, 0.5 * n)
         assert packet is not None
         if n % 2 == 0 and n // 2 < up:
             continue
@@ -312,6 +343,17 @@ def test_where_too_few_are_known_a_verdict_says_nothing_of_the_ways() -> None:
     assert len(here.of("home")) < SPEAKS_FROM
     assert here.core._lines["home"].ways.explain("loss") == {}
     assert here.core._lines["home"].ways.explain("delay") == {}
+
+
+def test_a_delay_is_explained_only_by_answers_that_were_slow_themselves() -> None:
+    ways = Ways(Reflecting(**THREE).station, "home", Budget(Caps(1e9, 1e9), Spent(), 0.0))
+    for n, up_s in enumerate([0.1] * 40 + [0.45, 0.15]):
+        packet = ways.ask(Ask(n, TARGETS[0], Mood.CARRYING), Health.UP, LINK, Policy.OPEN, 3.0 * n)
+        assert packet is not None
+        ways.hear(StampReturned("home", HERE, Reflected(packet.seq, n, 3.0 * n, up_s, up_s, 0.0)), 3.0 * n + up_s)
+        if n == 39:
+            assert ways.explain("delay") == {}
+    assert ways.explain("delay") == {"up_added_ms": 350.0, "down_added_ms": 0.0}
 
 
 def test_what_the_kernel_did_not_take_is_no_loss() -> None:
