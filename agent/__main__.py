@@ -18,10 +18,11 @@ import msgspec
 
 from agent.config import DEFAULT_PATH, ConfigError, load
 from agent.core.decide import Phase
+from agent.core.fate import whose
 from agent.core.station import Family, Station
 from agent.edge import control, key, privileges, systemd
 from wire.evidence import heard_en
-from wire.messages import Signal
+from wire.messages import Public, Signal
 
 GOOD, MISTAKE, NOT_RUNNING, NOT_MEASURED = 0, 2, 3, 4
 PHASES = "while votes are counted (count) and sent (upload), traffic stays where it is unless its uplink fails"
@@ -212,6 +213,8 @@ def _table(status: dict[str, Any]) -> str:
     ]
     lines += [f"signal of {uplink['name']}: {_signal(uplink)}" for uplink in status["uplinks"] if uplink.get("signal")]
     lines += [f"{uplink['name']}: {_forecast(uplink)}" for uplink in status["uplinks"] if uplink.get("forecast")]
+    seen = [uplink for uplink in status["uplinks"] if uplink.get("public")]
+    lines += [f"{uplink['name']} as the centre sees it: {_public(uplink)}" for uplink in seen]
     connected = "connected" if centre["connected"] else "not connected"
     return "\n".join([*lines, f"centre: {connected}, {centre['unsent']} records not yet stored there"])
 
@@ -233,6 +236,10 @@ def _forecast(uplink: dict[str, Any]) -> str:
         f"20 MB of photos would take {told['photos_s']:.0f} s, a message {told['message_s']:.2g} s "
         f"({told['up_mbps']:.3g} Mbit/s free; measured {told['measured_s'] / 60:.0f} min ago)"
     )
+
+
+def _public(uplink: dict[str, Any]) -> str:
+    return ", ".join(f"{seen.address} ({whose(seen)})" for seen in msgspec.convert(uplink["public"], list[Public]))
 
 
 def _duration(text: str) -> float:

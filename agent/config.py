@@ -250,6 +250,8 @@ def _centre_mistakes(centre: Centre) -> list[str]:
         found.append(f'centre.broker = "{centre.broker}": must be mqtt://host or mqtt://host:port')
     if centre.measure is not None and not (_is_url(f"udp://{centre.measure}", "udp") and _has_port(centre.measure)):
         found.append(f"centre.measure = {_short(centre.measure)}: must be host:port, as 198.51.100.10:8621")
+    if centre.seen is not None and not _is_page(centre.seen):
+        found.append(f"centre.seen = {_short(centre.seen)}: must be http://host/path, as the centre's /siaga/seen")
     return [*found, *reflector_mistakes(centre)]
 
 

@@ -15,6 +15,7 @@ import msgspec
 from agent.core.bandwidth import Measured
 from agent.core.decide import Phase
 from agent.core.events import (
+    AskSeen,
     BandwidthMeasured,
     DateKnown,
     Diagnose,
@@ -49,6 +50,7 @@ from agent.edge.icmp import Prober
 from agent.edge.kernel import Kernel
 from agent.edge.metrics import Responder
 from agent.edge.modem import Modems
+from agent.edge.seen import Mirror
 from agent.edge.spool import Spool
 from agent.edge.stamp import Asker
 from agent.edge.tester import Tester
@@ -87,6 +89,7 @@ class Daemon:
         self._modems = Modems(station, self.emit)
         self._examiner = Examiner(station, self.emit)
         self._tester = Tester(station, self.emit)
+        self._mirror = Mirror(station, self.emit)
         self._responder = Responder(station, self._metrics)
         self._courier = Courier(station, self._spool, version, self._stamp)
         self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
@@ -113,8 +116,8 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             server = await control.serve(Path(self._station.state_dir), self._answer)
             self._courier.start()
-            edges = (self._kernel, self._traffic, self._modems, self._examiner, self._tester, self._responder)
-            lasting = [tasks.create_task(each.run()) for each in edges]
+            edges = (self._kernel, self._traffic, self._modems, self._examiner, self._tester, self._mirror)
+            lasting = [tasks.create_task(each.run()) for each in (*edges, self._responder)]
             self._notify.ready()
             await self._think()
             server.close()
@@ -156,9 +159,10 @@ class Daemon:
         event = self._waiting.popleft()
         if isinstance(event, KernelSeen):
             self._prober.see(event)
-            self._asker.see(event)
+            self._mirror.see(event)
             self._traffic.see(event)
             self._modems.see(event)
+            self._asker.see(event)
         return event
 
     def _apply(self, effect: Effect, now: float) -> None:
@@ -174,6 +178,8 @@ class Daemon:
                 self._examiner.order(effect)
             case MeasureBandwidth():
                 self._tester.order(effect)
+            case AskSeen():
+                self._mirror.order(effect)
             case ShowState():
                 self._courier.show(effect)
                 self._notify.status(_line(effect))
@@ -295,7 +301,7 @@ class Daemon:
             "uplinks": [
                 {key: getattr(uplink, key) for key in keys}
                 | {"plan": plans.get(uplink.name)}
-                | {key: msgspec.to_builtins(getattr(uplink, key)) for key in ("signal", "forecast")}
+                | {key: msgspec.to_builtins(getattr(uplink, key)) for key in ("signal", "forecast", "public")}
                 for uplink in state.uplinks
             ],
             "centre": {"connected": self._courier.connected, "unsent": self._spool.unsent},

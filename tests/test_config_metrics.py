@@ -1,4 +1,4 @@
-"""Where the metrics may be served: what is open to an uplink is refused, and the sentence says what to write."""
+"""Where the metrics may be served, and where an uplink asks how it is seen; the rest is refused in one sentence."""
 
 import pytest
 from hypothesis import given
@@ -53,3 +53,9 @@ def test_no_address_is_taken_that_is_neither_loopback_nor_private(address: objec
         assert parse(with_change({"metrics": text})).metrics == text
     else:
         assert len(mistakes(with_change({"metrics": text}))) == 1
+
+
+@pytest.mark.parametrize("seen", ["https://centre.example/siaga/seen", "centre.example", "http:///siaga/seen", ""])
+def test_the_page_that_tells_how_an_uplink_is_seen_is_plain_http(seen: str) -> None:
+    told = f'a.yaml: centre.seen = "{seen}": must be http://host/path, as the centre\'s /siaga/seen'
+    assert mistakes(with_change({"centre.seen": seen})) == [told]

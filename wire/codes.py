@@ -227,6 +227,24 @@ _TABLE = (
         "If it is a new uplink, add it to the configuration; if not, unplug it.",
     ),
     Code(
+        "ONE_FATE",
+        Severity.WARNING,
+        "Dua jalur, satu nasib: keduanya dapat putus bersama",
+        "Two links, one fate: both can fail at the same time",
+        "Minta jalur cadangan dari operator lain sebelum hari pemungutan suara; bila alamatnya sama, periksa apakah "
+        "keduanya tersambung ke perangkat yang sama.",
+        "Ask for a backup from another operator before election day; if the address is the same, check whether both "
+        "are plugged into the same device.",
+    ),
+    Code(
+        "FATES_APART",
+        Severity.INFO,
+        "Kedua jalur tidak lagi satu nasib",
+        "The two links do not share one fate any more",
+        "Tidak perlu tindakan.",
+        "Nothing to do.",
+    ),
+    Code(
         "NO_UPLINK",
         Severity.CRITICAL,
         "Semua jalur mati; rute dibiarkan seperti semula",

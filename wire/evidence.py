@@ -49,6 +49,30 @@ _BY_CAUSE = {
         "it answers well; a bad uplink passes this test once in {odds} tries",
     ),
     "answers again, with loss": _Line("menjawab lagi, tetapi banyak yang hilang", "it answers again, but loses much"),
+    "same public address": _Line(
+        "{first} dan {second} keluar lewat alamat publik yang sama, {what} ({first_whose}, {family})",
+        "{first} and {second} go out by the same public address, {what} ({first_whose}, {family})",
+    ),
+    "same operator seen": _Line(
+        "dilihat dari pusat, {first} ({first_address}) dan {second} ({second_address}) milik {what} ({family})",
+        "as the centre sees it, {first} ({first_address}) and {second} ({second_address}) belong to {what} ({family})",
+    ),
+    "same network": _Line(
+        "{first} ({first_address}) dan {second} ({second_address}) ada di jaringan yang sama, {what}",
+        "{first} ({first_address}) and {second} ({second_address}) are in the same network, {what}",
+    ),
+    "same shared fate": _Line(
+        "menurut konfigurasi, {first} dan {second} satu kelompok nasib: {what}",
+        "as configured, {first} and {second} are in one shared-fate group: {what}",
+    ),
+    "same operator": _Line(
+        "menurut konfigurasi, {first} dan {second} dari operator yang sama: {what}",
+        "as configured, {first} and {second} are of the same operator: {what}",
+    ),
+    "apart": _Line(
+        "{first} keluar lewat {first_address} ({first_whose}), {second} lewat {second_address} ({second_whose})",
+        "{first} goes out by {first_address} ({first_whose}), {second} by {second_address} ({second_whose})",
+    ),
     "no carrier": _Line("kabel lepas atau modem mati", "the cable is out or the modem is off"),
     "no gateway": _Line("tidak ada gerbang (gateway)", "there is no gateway"),
     "no such interface": _Line("antarmukanya tidak ada", "its interface is not there"),

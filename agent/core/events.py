@@ -8,7 +8,7 @@ from agent.core.memory import Memory
 from agent.core.routes import Link, Wish
 from agent.core.station import Family
 from agent.core.twoway import Reflected
-from wire.messages import Active, Evidence, Fact, Signal, Summary, UplinkState
+from wire.messages import Active, Evidence, Fact, Public, Signal, Summary, UplinkState
 from wire.stamp import PORT
 
 
@@ -205,6 +205,16 @@ class NotMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class PublicSeen:
+    """The centre was asked how it sees this uplink; None: no proper answer came."""
+
+    uplink: str
+    family: Family
+    public: Public | None
+    spent_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The agent was told to stop."""
 
@@ -231,6 +241,7 @@ Event = (
     | SignalSeen
     | BandwidthMeasured
     | NotMeasured
+    | PublicSeen
     | Stopping
 )
 
@@ -295,4 +306,14 @@ class MeasureBandwidth:
     cap_bytes: int
 
 
-Effect = SendEchoes | SendStamp | SetRoutes | ShowState | Diagnose | MeasureBandwidth | Remember | Fact | Summary
+@dataclass(frozen=True, slots=True)
+class AskSeen:
+    """Ask the centre by this uplink how it is seen; what comes of it is a PublicSeen."""
+
+    uplink: str
+    family: Family
+
+
+Effect = (
+    AskSeen | SendEchoes | SendStamp | SetRoutes | ShowState | Diagnose | MeasureBandwidth | Remember | Fact | Summary
+)

@@ -9,6 +9,7 @@ from agent.core import roles
 from agent.core.bandwidth import Allowance
 from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, choose
 from agent.core.events import (
+    AskSeen,
     BandwidthMeasured,
     DateKnown,
     Diagnose,
@@ -26,6 +27,7 @@ from agent.core.events import (
     OverrideAsked,
     OverrideEnded,
     PhaseSet,
+    PublicSeen,
     Queued,
     Remember,
     RoutesRefused,
@@ -39,6 +41,7 @@ from agent.core.events import (
     Tick,
     TrafficCounted,
 )
+from agent.core.fate import Fates
 from agent.core.flows import Flows
 from agent.core.lanes import Standing
 from agent.core.line import Line, changes
@@ -77,6 +80,7 @@ class Failover:
             uplink.name: Line(station, uplink, known.uplinks.get(uplink.name, Watched()), now)
             for uplink in station.uplinks
         }
+        self._fates = Fates(station.uplinks)
         self._active: dict[Family, str | None] = dict.fromkeys(Family)
         self._override: _Override | None = None
         self._phase = Phase(known.phase) if known.phase in list(Phase) else Phase.NORMAL
@@ -133,6 +137,8 @@ class Failover:
                 return [*facts, self.state(now)] if facts else []
             case BandwidthMeasured() | NotMeasured():
                 return list(self._lines[event.uplink].note_test(event, now))
+            case PublicSeen():
+                return self._hear_seen(event, now)
             case Stopping():
                 return [Fact("AGENT_STOPPED"), *self._summarise(now), self._remember(now)]
             case KernelSeen():
@@ -157,9 +163,16 @@ class Failover:
             *self._test(now),
         ]
 
-    def _test(self, now: float) -> list[MeasureBandwidth | Fact]:
-        lines = self._lines.values() if self._seen else ()
-        return [wanted for line in lines if (wanted := line.look_at_trials(self._phase, now)) is not None]
+    def _test(self, now: float) -> Iterator[MeasureBandwidth | AskSeen | Fact]:
+        for line in self._lines.values() if self._seen else ():
+            if (wanted := line.look_at_trials(self._phase, now)) is not None:
+                yield wanted
+            yield from line.look_at_sight(now)
+
+    def _hear_seen(self, seen: PublicSeen, now: float) -> list[Effect]:
+        if not self._lines[seen.uplink].sight.take(seen, now):
+            return []
+        return [*self._fates.compare({name: line.sight.known for name, line in self._lines.items()}), self.state(now)]
 
     def _examine(self, facts: list[Fact], now: float) -> Iterator[Diagnose | Fact]:
         for fact in facts:
@@ -195,6 +208,7 @@ class Failover:
                     loss=sample.loss,
                     carries_traffic=name in carrying,
                     signal=line.reception.known(now),
+                    public=tuple(line.sight.known.values()),
                     forecast=line.forecast(now),
                 )
                 for name, line in self._lines.items()
@@ -387,6 +401,7 @@ class Failover:
         self._strangers = strangers
         if not self._seen:
             self._adopt(picture, now)
+            yield from self._fates.compare({})
         self._seen = True
 
     def _adopt(self, picture: KernelSeen, now: float) -> None:

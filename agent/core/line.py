@@ -9,6 +9,7 @@ from agent.core.bandwidth import told as told_measured
 from agent.core.decide import Phase, Relapses
 from agent.core.diagnosis import Diagnosis
 from agent.core.events import (
+    AskSeen,
     BandwidthMeasured,
     MeasureBandwidth,
     NotMeasured,
@@ -23,6 +24,7 @@ from agent.core.links import LinkWatch
 from agent.core.memory import Watched
 from agent.core.plan import Plan, Policy, told
 from agent.core.routes import Link
+from agent.core.sight import Sight
 from agent.core.signal import Reception
 from agent.core.station import Family, Station, Uplink
 from agent.core.trials import Trials
@@ -41,6 +43,7 @@ class Line:
         self.ways = Ways(station, uplink.name, self.watch.budget)
         self.diagnosis = Diagnosis(uplink.name, self.watch.budget)
         self.trials = Trials(station, uplink, now)
+        self.sight = Sight(station, uplink, self.watch.budget, now)
         self.relapses = Relapses()
         self.reception = Reception(uplink.name)
         self.home_at = now
@@ -98,6 +101,12 @@ class Line:
         if now < self.trials.due_at:
             return None
         return self.trials.look(self.allowance(phase, now), self.watch.health, now)
+
+    def look_at_sight(self, now: float) -> list[AskSeen]:
+        if now < self.sight.look_at or (self.plan is not None and self.plan.policy is Policy.RESERVE):
+            return []
+        good = [each for each in Family if self.link.has(each) and self.watch.health_of(each) is Health.UP]
+        return self.sight.look(self.link, frozenset(good), now)
 
     def note_test(self, ended: BandwidthMeasured | NotMeasured, now: float) -> Iterator[Fact]:
         self.watch.budget.charge(ended.spent_bytes)

@@ -99,6 +99,8 @@ class Centre(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """mqtt://host[:port]"""
     measure: str | None = None
     """host:port of its bandwidth server; without it no bandwidth is measured."""
+    seen: str | None = None
+    """http://host/path of the page that tells how it sees who asks; by default beside check.http's `/siaga/check`."""
     stamp: tuple[str, ...] = ()
     """address:port of its reflector, for each family at most one; without it the two ways are not told apart."""
     stamp_key: str | None = None
@@ -162,6 +164,14 @@ class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: str | None = None
     """ADDRESS:PORT where Prometheus finds the metrics, on loopback or the LAN; nowhere without it."""
     state_dir: str = "/var/lib/siaga"
+
+    @property
+    def seen_at(self) -> str | None:
+        """The page that tells how the centre sees who asks."""
+        if self.centre.seen is not None or self.check is None or self.check.http is None:
+            return self.centre.seen
+        beside, check, rest = self.check.http.partition("/siaga/check")
+        return f"{beside}/siaga/seen" if check and not rest else None
 
     def uplink(self, name: str) -> Uplink | None:
         return next((uplink for uplink in self.uplinks if uplink.name == name), None)

@@ -1,21 +1,16 @@
 """Connections by one device only, and what they cost by the kernel's own count."""
 
-import contextlib
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agent.core.station import Family, family_of
 from agent.diagnose.look import Layer, Look, Outcome, Purse, Subject, milliseconds
+from agent.edge.carried import carried
 
 COST = 600
-SYN_BYTES, SEGMENT_BYTES = 60, 52  # IPv4 and TCP with the usual options
-CLOSING_SEGMENTS = 3
 WINDOW_BYTES = 8192  # what the other side may send before we have read: the purse is asked once
-TCP_INFO_BYTES = 216  # linux/tcp.h; the fields are fixed, newer kernels append
-RECEIVED, SEGMENTS_OUT, SENT = 128, 136, 200
 
 
 def look(subject: Subject, centre: str, address: str, port: int, wait_s: float, purse: Purse) -> Look:
@@ -46,19 +41,7 @@ def connection(subject: Subject, address: str, port: int, wait_s: float, purse: 
             opened.connect((address, port))
             yield opened
         finally:
-            purse.spend(_carried(opened))
-
-
-def _carried(opened: socket.socket) -> int:
-    """Bytes there and back with the headers, and what closing will take."""
-    with contextlib.suppress(OSError, struct.error):
-        info = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
-        (received,) = struct.unpack_from("=Q", info, RECEIVED)
-        out, came = struct.unpack_from("=II", info, SEGMENTS_OUT)
-        (sent,) = struct.unpack_from("=Q", info, SENT)
-        closing = CLOSING_SEGMENTS if came else 0
-        return int(received + sent + SEGMENT_BYTES * (out + came + closing))
-    return SYN_BYTES
+            purse.spend(carried(opened))
 
 
 def reason(why: OSError) -> str:

@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from tests.central.centre import Centre, eventually
 from tests.central.station import Station, delivery, fact, stamp, state, summary, uplink, will
-from wire.messages import Active, Delivery, EachWay, Forecast, Health, Record, Signal, Summary, UplinkSummary
+from wire.messages import Active, Delivery, EachWay, Forecast, Health, Public, Record, Signal, Summary, UplinkSummary
 
 READY, BACKUP, DOWN, GONE, NASTY, WAYS = (f"64080420011{n:02d}" for n in range(6))
 HEARD = replace(
     uplink("lte", operator="Telkomsel"),
     signal=Signal("lte", -97.0, snr_db=9.2, operator="TSEL <b>"),
     forecast=Forecast(41.7, 0.124, 4.25, 312.0),
+    public=(Public("203.0.113.7", 64501, "Telkomsel <i>"), Public("2001:db8::7")),
 )
 NASTY_NAME = '<script src="//x">&'
 
@@ -178,3 +179,8 @@ def test_the_records_of_a_station_are_counted(running: Centre) -> None:
 def test_secrets_are_for_the_owner_alone(running: Centre) -> None:
     for name in ("secret-key", "broker/nats-server.conf"):
         assert (running.data / name).stat().st_mode & 0o077 == 0
+
+
+def test_the_page_says_how_the_centre_sees_an_uplink(running: Centre) -> None:
+    _, _, page = running.get(f"/stations/{BACKUP}/")
+    assert "Alamat publik</span> 203.0.113.7 (Telkomsel &lt;i&gt;, AS64501) 2001:db8::7" in page

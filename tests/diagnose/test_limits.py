@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.diagnose import clock, dns, words
 from agent.diagnose.http import Page
 from agent.diagnose.look import Layer, Look, Outcome, OutOfTime, Purse, within_s
-from agent.diagnose.tcp import SEGMENT_BYTES, _carried
+from agent.edge.carried import SEGMENT_BYTES, carried
 
 NOW_S = 1_800_000_000.0  # in January 2027
 
@@ -53,7 +53,7 @@ def test_a_connection_costs_what_the_kernel_counted() -> None:
             assert far.recv(1000, socket.MSG_WAITALL) == b"x" * 1000
             far.sendall(b"y" * 500)
             assert near.recv(500) == b"y" * 500
-            assert 1500 + 5 * SEGMENT_BYTES <= _carried(near) <= 1500 + 12 * SEGMENT_BYTES
+            assert 1500 + 5 * SEGMENT_BYTES <= carried(near) <= 1500 + 12 * SEGMENT_BYTES
 
 
 @pytest.mark.parametrize(
