@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from wire.train import Arrival
 
-BURSTS, PACKETS = 40, 20  # in an hour; 0.98 MB
+BURSTS, PACKETS = 50, 16  # in an hour; 0.98 MB
 SHORTEST_S, LONGEST_S = 0.02, 0.5
 FIRST_WINDOW_S = 0.033
-FILLED = 0.7  # of a window, by a burst at the mean rate: what is slower still fills it, what is faster is extended
+FILLED = 1.0  # of a window, by a burst at the mean rate: what is slower still fills it, what is faster is extended
 
 
 @dataclass(frozen=True, slots=True)
