@@ -14,7 +14,7 @@ from wire.train import Arrival
 TRACES = "SIAGA_TRACES"
 LINE_BYTES = 1500  # what one line of a recording lets through; smaller packets share it
 PACKET_BYTES = 1228
-HOURS = 1000
+HOURS = 3000
 HOUR_S, LONG_S = 3600.0, 10.0
 TARGET = 0.10
 DELAY_S = 0.03
