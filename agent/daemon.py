@@ -1,6 +1,7 @@
 """The only loop: wait, ask the core, hand out what it wants."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -39,7 +40,7 @@ from agent.core.events import (
 from agent.core.failover import Failover
 from agent.core.metrics import Own, exposition
 from agent.core.plan import told
-from agent.core.report import Numbering
+from agent.core.report import Boot
 from agent.core.station import Station
 from agent.core.tally import Tally
 from agent.edge import clock, control, memory, systemd
@@ -50,19 +51,21 @@ from agent.edge.icmp import Prober
 from agent.edge.kernel import Kernel
 from agent.edge.metrics import Responder
 from agent.edge.modem import Modems
+from agent.edge.sealer import Sealer
 from agent.edge.seen import Mirror
-from agent.edge.spool import Spool
+from agent.edge.spool import Head, Spool
 from agent.edge.stamp import Asker
 from agent.edge.tester import Tester
 from agent.edge.traffic import Traffic
 from wire import evidence
-from wire.messages import Fact, Record, Stamp, Summary
+from wire.messages import Fact, Seal, Stamp, Summary
 
 log = logging.getLogger(__name__)
 
 WAITING_AT_MOST = 10_000  # events; at ten a second nobody falls that far behind and lives
 WHY_LETTERS = 160  # of why a test failed
 CHOICE_AT_MOST_S = 365 * 86_400
+SEALED_AT_ONCE = ("TRAFFIC_MOVED", "HANDED_OVER")
 
 
 class Daemon:
@@ -72,10 +75,11 @@ class Daemon:
         """Raises OSError and sqlite3.Error when the state directory cannot be used."""
         now = time.monotonic()
         state_dir = Path(station.state_dir)
+        self._loop = asyncio.get_running_loop()
         self._station, self._version = station, version
         self._tally = Tally()
-        self._spool = Spool(state_dir / "spool.sqlite3")
-        self._numbering = Numbering(self._spool.epoch, self._spool.last_seq, os.urandom(6).hex(), now)
+        self._boot = Boot(os.urandom(6).hex(), now)
+        self._spool = Spool(state_dir / "spool.sqlite3", station.station)
         known, self._memory_set_aside = memory.read(state_dir / "memory.json")
         self._memory = memory.Writer(state_dir / "memory.json")
         self._choice = Choice(state_dir)
@@ -91,8 +95,9 @@ class Daemon:
         self._tester = Tester(station, self.emit)
         self._mirror = Mirror(station, self.emit)
         self._responder = Responder(station, self._metrics)
-        self._courier = Courier(station, self._spool, version, self._stamp)
+        self._courier = Courier(station, self._spool, version, self._stamp, self._tell)
         self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
+        self._sealer = Sealer(station, self._head, self._keep_seal, self.emit)
         self._notify = systemd.Notify()
         self._calendar = clock.Calendar()
         self._overrun = 0
@@ -109,7 +114,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. The routes stay as they are: the last decision is the best default there is."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         self._tell_start()
@@ -117,7 +122,7 @@ class Daemon:
             server = await control.serve(Path(self._station.state_dir), self._answer)
             self._courier.start()
             edges = (self._kernel, self._traffic, self._modems, self._examiner, self._tester, self._mirror)
-            lasting = [tasks.create_task(each.run()) for each in (*edges, self._responder)]
+            lasting = [tasks.create_task(each.run()) for each in (*edges, self._responder, self._sealer)]
             self._notify.ready()
             await self._think()
             server.close()
@@ -186,33 +191,46 @@ class Daemon:
             case Fact():
                 log.info("%s", _sentence(effect))
                 self._tally.hear(effect, now)
-                self._keep(self._numbering.record(effect, self._stamp(now)))
+                self._keep(effect, self._stamp(now))
                 if effect.code == "HANDED_OVER":
                     self._courier.move()  # not before the kernel sends by the new uplink
+                if effect.code in SEALED_AT_ONCE:
+                    self._sealer.want()
             case Summary():
                 self._tally.hear(effect, now)
-                self._keep(self._numbering.record(effect, self._stamp(now)))
+                self._keep(effect, self._stamp(now))
             case Remember(learnt):
                 if self._memory.hold(learnt):
                     self._card.submit(self._memory.write).add_done_callback(self._note_failure)
 
-    def _keep(self, record: Record) -> None:
-        self._card.submit(self._put, record, asyncio.get_running_loop()).add_done_callback(self._note_failure)
+    def _keep(self, body: Fact | Summary | Seal, stamp: Stamp, only_in: str | None = None) -> None:
+        self._card.submit(self._put, body, stamp, only_in).add_done_callback(self._note_failure)
 
-    def _put(self, record: Record, loop: asyncio.AbstractEventLoop) -> None:
+    def _keep_seal(self, seal: Seal, epoch: str) -> None:
+        self._keep(seal, self._stamp(), epoch)
+
+    async def _head(self) -> Head:
+        """Asked in the card's thread, so behind everything that waits to be written."""
+        return await self._loop.run_in_executor(self._card, self._spool.head)
+
+    def _put(self, body: Fact | Summary | Seal, stamp: Stamp, only_in: str | None) -> None:
         """In the card's thread."""
-        dropped = self._spool.put(record)
+        dropped = self._spool.put(body, stamp, only_in)
         self._courier.poke()
         if dropped is not None:
-            evidence: dict[str, float | str | None] = {"first_seq": dropped.first, "last_seq": dropped.last}
-            loop.call_soon_threadsafe(self.emit, Noticed("RECORDS_DROPPED", evidence))
+            self._tell(Noticed("RECORDS_DROPPED", {"first_seq": dropped.first, "last_seq": dropped.last}))
+
+    def _tell(self, event: Event) -> None:
+        """For the threads of card and courier; what is told when the loop has ended is told to nobody."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.emit, event)
 
     def _note_failure(self, written: Future[None]) -> None:
         """A fault of ours in the card's thread is not swallowed: the loop ends with it."""
         self._fault = self._fault or written.exception()
 
     def _stamp(self, now: float | None = None) -> Stamp:
-        return self._numbering.stamp(time.monotonic() if now is None else now, *clock.wall())
+        return self._boot.stamp(time.monotonic() if now is None else now, *clock.wall())
 
     def _check_health(self) -> float:
         """The core has answered: tell systemd so. Returns when to do it again, in seconds."""
@@ -229,7 +247,7 @@ class Daemon:
         return (self._notify.watchdog_s or 20) / 4
 
     def _tell_start(self) -> None:
-        self.emit(Noticed("AGENT_STARTED", {"boot": self._numbering.boot}))
+        self.emit(Noticed("AGENT_STARTED", {"boot": self._boot.name}))
         if self._spool.set_aside is not None:
             self.emit(Noticed("SPOOL_RESET", {"set_aside": str(self._spool.set_aside)}))
         if self._memory_set_aside is not None:
@@ -310,7 +328,7 @@ class Daemon:
     def _metrics(self) -> str:
         """As Prometheus reads them."""
         now, (wall_s, synced) = time.monotonic(), clock.wall()
-        started_s = self._tally.started(wall_s, now - self._numbering.started_at)
+        started_s = self._tally.started(wall_s, now - self._boot.started_at)
         connected, unsent = self._courier.connected, self._spool.unsent
         own = Own(self._station.station, self._version, started_s, synced, connected, unsent)
         return exposition(own, self._core.state(now), self._core.lines, self._traffic.carried, self._tally, now)

@@ -15,7 +15,7 @@ from agent.edge import memory
 from central import config as central_config
 from central.core import fleet, intake
 from wire import bandwidth, evidence, stamp, topics
-from wire.messages import BadMessage, Delivery, Fact, State, Stored, decode, decode_record, encode
+from wire.messages import BadMessage, Delivery, Fact, State, Stored, decode, decode_record
 
 GOLDEN = Path("tests/wire/golden")
 KEY = bytes(range(32))
@@ -48,7 +48,7 @@ def _at_centre(data: bytes) -> None:
         view = fleet.recall(fleet.hear(view, message, NOW_S), message)
     else:
         view = fleet.take_in(view, message, NOW_S)
-        for record in message.records:
+        for record in filter(None, (line.record for line in message.lines)):
             if isinstance(record.body, Fact):
                 evidence.told_id(record.body), evidence.told_en(record.body)
     fleet.word(view, NOW_S)
@@ -56,14 +56,14 @@ def _at_centre(data: bytes) -> None:
 
 
 def _said_to_centre() -> Iterator[bytes]:
-    for name in ("delivery_fact", "delivery_log", "delivery_summary", "state", "will"):
+    for name in ("delivery_fact", "delivery_log", "delivery_summary", "delivery_seal", "state", "will"):
         kind = topics.Up.STATE if name in ("state", "will") else topics.Up.LOG
         yield topics.Address(STATION, kind).topic.encode() + b"\n" + (GOLDEN / f"{name}.json").read_bytes()
 
 
 def _records() -> Iterator[bytes]:
     for path in sorted(GOLDEN.glob("delivery_*.json")):
-        yield from map(encode, decode(path.read_bytes().strip(), Delivery).records)
+        yield from map(bytes, decode(path.read_bytes().strip(), Delivery).records)
 
 
 def _remembered(data: bytes) -> None:

@@ -12,7 +12,14 @@ OURS = ("agent", "central", "lab", "wire")
 NEVER_IN_A_CORE = {
     "asyncio", "socket", "time", "datetime", "random", "os", "pathlib", "logging", "sqlite3", "threading", "subprocess"
 }  # fmt: skip
-ONLY_AT_THE_DESK = {"scapy", "icmplib", "speedtest", "dbus", "gi"}  # tools, oracles: large, slow, or blind to ip rules
+ONLY_AT_THE_DESK = {
+    "scapy",
+    "icmplib",
+    "speedtest",
+    "dbus",
+    "gi",
+    "cryptography",
+}  # tools, oracles: large, slow, or blind to ip rules
 
 # Part -> the parts of ours that it may import. A file belongs to the longest part that its name begins with.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -36,7 +43,10 @@ NEVER_IMPORT: dict[str, set[str]] = {
     "agent": ONLY_AT_THE_DESK,
     "agent.diagnose": ONLY_AT_THE_DESK - {"scapy", "icmplib"},  # it looks on demand, in a process of its own
 }
-TOOLS = {"agent.bandwidth.speedtest_cli": {"speedtest"}}  # started in a child process, and imported by nobody
+TOOLS = {
+    "agent.bandwidth.speedtest_cli": {"speedtest"},
+    "agent.sign": {"cryptography"},
+}  # started in a child process, and imported by nobody
 CORE_MAY_INSTALL = {"msgspec"}
 
 

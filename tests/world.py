@@ -29,7 +29,7 @@ from lab.scenario import (
     SetWeather,
 )
 from lab.weather import Direction, LinkWeather
-from wire.messages import Fact, Record, Stamp, Summary
+from wire.messages import Fact, Record, Stamp, Summary, decode_record
 
 SETTLING_S = 40.0  # before the timeline begins; a GEO link needs seven good echoes a second apart
 KERNEL_S = 0.003  # measured: 1 to 6 ms from an event to our hearing of it
@@ -96,7 +96,7 @@ class World:
         self._wish = Wish()
         self._spool: list[Record] = []
         self._broker_runs = True
-        self._numbering = Numbering("epoch", 0, "boot", self.now)
+        self._numbering = Numbering.begin("6408042001143", "epoch")
         self._core: Failover | None = None
         self._download_by: str | None = None
         self._client_sent_at = 0.0
@@ -195,7 +195,8 @@ class World:
     def _report(self, body: Fact | Summary) -> None:
         if isinstance(body, Fact):
             self.facts.append((self.now, body))
-        self._spool.append(self._numbering.record(body, Stamp("boot", self.now, 0, False)))
+        line = self._numbering.record(body, Stamp("boot", self.now, 0, False))
+        self._spool.append(decode_record(line.data))
         self._deliver()
 
     def _deliver(self) -> None:

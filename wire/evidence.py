@@ -125,6 +125,11 @@ _BY_CODE = {
         "({down_available_mbps} free); now 20 MB of photos take {photos_s} s, a message {message_s} s; "
         "cost {spent_bytes} bytes",
     ),
+    "EPOCH_BEGUN": _Line(
+        "pusat menyimpan sampai no. {mark} dari penomoran {former}; {remade} catatan dinomori ulang",
+        "the centre has stored up to no. {mark} of numbering {former}; {remade} records were numbered anew",
+    ),
+    "SEAL_FAILED": _Line("sebabnya: {why}", "because: {why}"),
     "BANDWIDTH_SKIPPED": _Line("sebabnya: {why}", "because: {why}"),
     "DIAGNOSIS_SKIPPED": _Line("perlu {needs_bytes} byte", "it needs {needs_bytes} bytes"),
     "BUDGET_SPENT": _Line(

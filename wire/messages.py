@@ -209,7 +209,22 @@ class Summary(msgspec.Struct, frozen=True, tag="sum", omit_defaults=True):
     """How late the agent itself was at worst; what it measured in such moments is to be read with care."""
 
 
-class Record(msgspec.Struct, frozen=True):
+class Seal(msgspec.Struct, frozen=True, tag="seal", omit_defaults=True):
+    """The device's signature under its records so far; what is signed is in wire/chain.py."""
+
+    upto: int
+    """The last record that is covered; one shortly before this one, for signing takes a moment."""
+    chain: str
+    """The chain after that record, base64."""
+    signature: str
+    """ECDSA with SHA-256 on P-256, DER, base64."""
+    key: str
+    """The first nine bytes of the SHA-256 of the public key (SubjectPublicKeyInfo, DER), base64."""
+    certificate: str | None = None
+    """PEM, with what lies between it and the centre's CA. Only where it is new: after a start, in a new epoch."""
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """One numbered line of a station's history; (station, epoch, seq) is its identity."""
 
     epoch: str
@@ -217,7 +232,28 @@ class Record(msgspec.Struct, frozen=True):
     seq: int
     """1, 2, 3 … within the epoch."""
     stamp: Stamp
-    body: Fact | Summary
+    body: Fact | Summary | Seal
+    link: str = ""
+    """Of the record before it (wire/chain.py); empty from an agent that knew no chain."""
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """A record of which only this much is understood: a newer agent's, or one that is spoilt inside."""
+
+    epoch: str
+    seq: int
+    link: str = ""
+
+
+class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Records that the station had and dropped: their content is lost, their place in the chain is not."""
+
+    first: int
+    last: int
+    link: str = ""
+    """What record `first` said of the one before it."""
+    chain: str = ""
+    """The chain after record `last`, base64."""
 
 
 class Delivery(msgspec.Struct, frozen=True, tag="delivery"):
@@ -226,7 +262,10 @@ class Delivery(msgspec.Struct, frozen=True, tag="delivery"):
     station: str
     oldest: int
     """The lowest seq of this epoch that the station still holds: what is older will never come."""
-    records: tuple[Record, ...]
+    records: tuple[msgspec.Raw, ...]
+    """Each a Record, byte for byte as the agent wrote it once: these bytes are chained, stored and signed."""
+    gaps: tuple[Gap, ...] = ()
+    """Of this epoch: those between these records, and always those right below `oldest`."""
     v: int = VERSION
 
 
@@ -235,6 +274,8 @@ class Stored(msgspec.Struct, frozen=True, tag="stored"):
 
     epoch: str
     seq: int
+    link: str = ""
+    """Of record seq as it is in the store: a station that has another one there is not where it thinks it is."""
     v: int = VERSION
 
 
@@ -256,9 +297,17 @@ def decode(data: bytes, kind: type[M]) -> M:
         raise BadMessage(f"not a {kind.__name__}: {why}") from None
 
 
-def decode_record(data: bytes) -> Record:
+def decode_record(data: bytes | msgspec.Raw) -> Record:
     """A record as the spool keeps it; raises BadMessage."""
     try:
         return msgspec.json.decode(data, type=Record)
     except UNREADABLE as why:
         raise BadMessage(f"not a Record: {why}") from None
+
+
+def decode_envelope(data: bytes | msgspec.Raw) -> Envelope:
+    """As much of a record as every version has; raises BadMessage."""
+    try:
+        return msgspec.json.decode(data, type=Envelope)
+    except UNREADABLE as why:
+        raise BadMessage(f"not a record: {why}") from None

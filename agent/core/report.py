@@ -1,28 +1,56 @@
-"""Facts and measurements as numbered, stamped records of the station's history."""
+"""Facts and measurements as numbered, stamped and chained records of the station's history."""
 
 from dataclasses import dataclass
 
 from agent.core.events import HandedOver
-from wire.messages import Fact, Record, Stamp, Summary
+from wire import chain
+from wire.messages import Fact, Record, Seal, Stamp, Summary, encode
 
 SUMMARY_EVERY_S = 60
 
 
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One run of the agent."""
+
+    name: str
+    started_at: float
+
+    def stamp(self, now: float, wall_s: float, synced: bool) -> Stamp:
+        return Stamp(self.name, round(now - self.started_at, 3), round(wall_s, 3), synced)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A record as bytes, never made again: these are what is sent, stored and signed."""
+
+    seq: int
+    data: bytes
+    chain: bytes
+    """After this record; empty for one that an agent wrote who knew no chain."""
+
+
 @dataclass(slots=True)
 class Numbering:
-    """The next record's identity; `epoch` and `last_seq` come from the spool, once, at start."""
+    """Where the history stands, and so the next record's number and links; the spool keeps it from run to run."""
 
     epoch: str
     last_seq: int
-    boot: str
-    started_at: float
+    chain: bytes
+    link: str
 
-    def record(self, body: Fact | Summary, stamp: Stamp) -> Record:
+    @classmethod
+    def begin(cls, station: str, epoch: str, last_seq: int = 0) -> "Numbering":
+        """A chain begins here, usually with the epoch; later, behind records that are in none."""
+        origin = chain.origin(station, epoch)
+        return cls(epoch, last_seq, origin, chain.link(origin))
+
+    def record(self, body: Fact | Summary | Seal, stamp: Stamp) -> Line:
         self.last_seq += 1
-        return Record(self.epoch, self.last_seq, stamp, body)
-
-    def stamp(self, now: float, wall_s: float, synced: bool) -> Stamp:
-        return Stamp(self.boot, round(now - self.started_at, 3), round(wall_s, 3), synced)
+        data = encode(Record(self.epoch, self.last_seq, stamp, body, self.link))
+        digest = chain.digest(data)
+        self.chain, self.link = chain.advance(self.chain, digest), chain.link(digest)
+        return Line(self.last_seq, data, self.chain)
 
 
 def handed_over(done: HandedOver) -> Fact:

@@ -5,6 +5,7 @@ One thread of its own, because name look-up, connecting and the card may each ta
 
 import contextlib
 import logging
+import math
 import os
 import random
 import select
@@ -17,12 +18,14 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt import MQTTException
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.core.events import ShowState
+from agent.core.events import Event, Noticed, ShowState
+from agent.core.report import Line
 from agent.core.station import Station
 from agent.edge.spool import Spool
 from wire.messages import (
@@ -31,11 +34,13 @@ from wire.messages import (
     BadMessage,
     Delivery,
     Fact,
-    Record,
+    Gap,
     Stamp,
     State,
     Stored,
+    Summary,
     decode,
+    decode_record,
     encode,
 )
 from wire.topics import Address, Down, Up
@@ -49,8 +54,10 @@ BACKOFF_S = (0.5, 30.0)  # first and longest wait between attempts; each is draw
 IN_FLIGHT = 20  # deliveries that the broker has not acknowledged yet
 BATCH = 50  # records at most in one delivery of the backlog: some 30 kB with three uplinks
 ENVELOPE_BYTES = 256  # of a delivery, around its records
+GAP_BYTES = 160
 RESEND_S = 30  # the broker took them, the centre did not say so: send again, it knows doubles
 LAST_WORDS_S = 2
+EPOCH_EVERY_S = 600  # a centre that contradicts us again and again must not wear out the card
 
 
 @dataclass(slots=True)
@@ -71,13 +78,21 @@ class _Session:
 class Courier:
     """`show`, `poke` and `move` are called from the loop and return at once; the thread does the rest."""
 
-    def __init__(self, station: Station, spool: Spool, version: str, clock: Callable[[], Stamp]) -> None:
+    def __init__(
+        self,
+        station: Station,
+        spool: Spool,
+        version: str,
+        clock: Callable[[], Stamp],
+        tell: Callable[[Event], None],
+    ) -> None:
         url = urlsplit(station.centre.broker)
         self._host, self._port = url.hostname or "", url.port or DEFAULT_PORT
         self._station = station.station
         self._spool = spool
         self._version = version
-        self._clock = clock
+        self._clock, self._tell = clock, tell
+        self._began_at = -math.inf
         self._state = ShowState(Active(), ())
         self._sessions = 0
         self._moved = self._stopping = False
@@ -180,14 +195,18 @@ class Courier:
             log.info("the centre has not confirmed records above %s; sending them again", self._spool.stored)
             session.sent, session.progress_at = self._spool.stored, now
         while session.in_flight < IN_FLIGHT:
-            records = _fitting(self._spool.after(session.sent, BATCH))
-            if not records:
+            oldest, below = self._spool.floor()
+            found = _fitting(self._spool.after(session.sent, BATCH), below)
+            lines = [each for each in found if isinstance(each, Line)]
+            if not lines:
                 return
             if session.sent <= self._spool.stored:
                 session.progress_at = now
-            session.sent = records[-1].seq
-            delivery = Delivery(self._station, self._spool.oldest, tuple(records))
-            self._send(session, _kind(records), encode(delivery))
+            session.sent = lines[-1].seq
+            between = [each for each in found if isinstance(each, Gap) and each not in below]
+            records = tuple(msgspec.Raw(line.data) for line in lines)
+            delivery = Delivery(self._station, oldest, records, (*below, *between))
+            self._send(session, _kind(lines), encode(delivery))
 
     def _send(self, session: _Session, kind: Up, payload: bytes, retain: bool = False) -> None:
         session.in_flight += 1
@@ -220,12 +239,24 @@ class Courier:
             return
         if mark.epoch != self._spool.epoch or mark.seq <= self._spool.stored:
             return
-        if mark.seq > max(session.sent, self._spool.last_seq):
-            log.error("the centre confirms record %s, which was never sent; ignored", mark.seq)
+        if self._spool.contradicts(mark):
+            self._begin_epoch(session, mark)
             return
         session.progress_at = time.monotonic()
         session.sent = max(session.sent, mark.seq)
         self._spool.forget(mark.seq)
+
+    def _begin_epoch(self, session: _Session, mark: Stored) -> None:
+        now = time.monotonic()
+        if now < self._began_at + EPOCH_EVERY_S:
+            log.error("the centre confirms record %s as it was never sent; ignored", mark.seq)
+            return
+        begun = self._spool.begin_epoch(mark.seq)
+        if begun is None:
+            return
+        self._began_at = session.progress_at = now
+        session.sent = 0
+        self._tell(Noticed("EPOCH_BEGUN", {"former": begun.former, "mark": mark.seq, "remade": begun.remade}))
 
     def _birth(self, session: _Session) -> State:
         return State(
@@ -261,17 +292,23 @@ class Courier:
         return connection in readable
 
 
-def _fitting(records: list[Record]) -> list[Record]:
-    """As many of the first as one delivery may carry; always one, which is far smaller."""
-    left = LARGEST_BYTES - ENVELOPE_BYTES
-    for n, record in enumerate(records):
-        left -= len(encode(record)) + 1
-        if n and left < 0:
-            return records[:n]
-    return records
+def _fitting(found: list[Line | Gap], below: list[Gap]) -> list[Line | Gap]:
+    """As many of the first as one delivery may carry; always one record, which is far smaller."""
+    left = LARGEST_BYTES - ENVELOPE_BYTES - len(below) * GAP_BYTES
+    is_empty = True
+    for n, each in enumerate(found):
+        left -= len(each.data) + 1 if isinstance(each, Line) else GAP_BYTES
+        if left < 0 and not is_empty:
+            return found[:n]
+        is_empty = is_empty and isinstance(each, Gap)
+    return found
 
 
-def _kind(records: list[Record]) -> Up:
-    if len(records) > 1:
+def _kind(lines: list[Line]) -> Up:
+    if len(lines) > 1:
         return Up.LOG
-    return Up.FACT if isinstance(records[0].body, Fact) else Up.SUM
+    try:
+        body = decode_record(lines[0].data).body
+    except BadMessage:  # a newer agent wrote it
+        return Up.LOG
+    return Up.FACT if isinstance(body, Fact) else Up.SUM if isinstance(body, Summary) else Up.LOG

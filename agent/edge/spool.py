@@ -1,6 +1,7 @@
 """Records on the card until the centre says that it has stored them: SQLite, bounded, one commit for each put.
 
 The card is written when something happened, not each time something was measured: about one commit a minute.
+A record is numbered, chained and made into bytes once, here, under the lock; after that only the bytes are handled.
 """
 
 import logging
@@ -11,7 +12,9 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from wire.messages import BadMessage, Record, decode_record, encode
+from agent.core.report import Line, Numbering
+from wire import chain
+from wire.messages import BadMessage, Fact, Gap, Seal, Stamp, Stored, Summary, decode_envelope, decode_record
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +22,8 @@ RECORDS_AT_MOST = 50_000  # a month of minutes; some 30 MB on the card
 DROPPED_AT_ONCE = 1_000  # so that dropping is told a few times, not at each record
 HELD_AT_MOST = 2_000  # in memory, while the card takes nothing
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, data BLOB NOT NULL, chain BLOB);
+CREATE TABLE IF NOT EXISTS gap (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, link TEXT NOT NULL, chain BLOB);
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value NOT NULL);
 """
 
@@ -32,13 +36,33 @@ class Dropped:
     last: int
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A new epoch, and how many records were numbered anew in it."""
+
+    former: str
+    remade: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest record that was numbered, and the chain after it."""
+
+    epoch: str
+    seq: int
+    chain: bytes
+
+
 class Spool:
     """Used by several threads; every call is short. Only committed records are ever handed out."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, station: str) -> None:
         """Raises OSError or sqlite3.OperationalError when the directory cannot be written."""
         self._lock = threading.Lock()
-        self._held: deque[Record] = deque(maxlen=HELD_AT_MOST)
+        self._station = station
+        self._held: deque[Line] = deque()
+        self._lost: Gap | None = None
+        """Was held, and had to go before the card took anything."""
         self.set_aside: Path | None = None
         """Where a damaged file was moved to at start."""
         try:
@@ -49,71 +73,202 @@ class Spool:
             self.set_aside = move_aside(path)
             self._database = _open(path)
         with self._database:
-            fresh = ("epoch", secrets.token_hex(8))
-            self._database.execute("INSERT OR IGNORE INTO meta VALUES (?, ?), ('stored', 0)", fresh)
-        self.epoch = _epoch(self._database)
+            if not self._number("SELECT count(*) FROM meta WHERE key = 'epoch'"):
+                self._note_beginning(Numbering.begin(station, secrets.token_hex(8)))
+            older = {"chain": b"", "link": "", "since": 0, "confirmed": 1}  # of an agent that knew no chain
+            self._database.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", older.items())
         self.stored = self._number("SELECT value FROM meta WHERE key = 'stored'")
+        self._numbering = self._restored()
+        with self._database:
+            if self._number("SELECT value FROM meta WHERE key = 'confirmed'"):  # if not, the first start still counts
+                self._note(since=self._numbering.last_seq, confirmed=0)
+
+    @property
+    def epoch(self) -> str:
+        return self._numbering.epoch
 
     @property
     def last_seq(self) -> int:
+        """Of what is on the card, or was."""
         with self._lock:
-            return max(self._number("SELECT max(seq) FROM record"), self.stored)
-
-    @property
-    def oldest(self) -> int:
-        """The lowest seq still held; the next one to come when none is."""
-        with self._lock:
-            return self._number("SELECT min(seq) FROM record") or self.stored + 1
+            return self._last_on_card()
 
     @property
     def unsent(self) -> int:
         with self._lock:
             return self._number("SELECT count(*) FROM record") + len(self._held)
 
-    def put(self, record: Record) -> Dropped | None:
-        """Keep a record; tells what had to go for it. When the card takes nothing it is held in memory meanwhile."""
+    def head(self) -> Head:
         with self._lock:
-            self._held.append(record)
+            return Head(self._numbering.epoch, self._numbering.last_seq, self._numbering.chain)
+
+    def put(self, body: Fact | Summary | Seal, stamp: Stamp, only_in: str | None = None) -> Dropped | None:
+        """Keep a record; tells what had to go for it. When the card takes nothing it is held in memory meanwhile.
+
+        What is of one epoch only, a seal, is left out when another one has begun.
+        """
+        with self._lock:
+            if only_in not in (None, self._numbering.epoch):
+                return None
+            self._held.append(self._numbering.record(body, stamp))
+            if len(self._held) > HELD_AT_MOST:
+                self._lose(self._held.popleft())
             try:
                 with self._database:
-                    rows = [(each.seq, encode(each)) for each in self._held]
-                    self._database.executemany("INSERT OR REPLACE INTO record VALUES (?, ?)", rows)
+                    self._insert(self._held)
+                    if self._lost is not None:
+                        self._insert_gap(self._lost)
                     dropped = self._make_room()
             except sqlite3.Error as why:
                 if len(self._held) == 1:
                     log.error("the spool cannot be written (%s); holding records in memory", why)
                 return None
             self._held.clear()
+            self._lost = None
             return dropped
 
-    def after(self, seq: int, limit: int) -> list[Record]:
-        """Up to `limit` records above seq, oldest first."""
-        records: list[Record] = []
+    def after(self, seq: int, limit: int) -> list[Line | Gap]:
+        """Up to `limit` records above seq, oldest first, and the gaps between them; it ends with a record."""
         with self._lock:
-            while not records:
-                sql = "SELECT seq, data FROM record WHERE seq > ? ORDER BY seq LIMIT ?"
-                rows = self._database.execute(sql, (seq, limit)).fetchall()
-                if not rows:
-                    break
-                records = [record for row in rows if (record := _readable(*row)) is not None]
-                seq = rows[-1][0]
-        return records
+            sql = "SELECT seq, data, chain FROM record WHERE seq > ? ORDER BY seq LIMIT ?"
+            lines = [Line(at, data, of or b"") for at, data, of in self._database.execute(sql, (seq, limit))]
+            if not lines:
+                return []
+            gaps = self._gaps("last > ? AND first < ?", seq, lines[-1].seq)
+            before = self._chain_at(lines[0].seq - 1)
+        handed: list[Line | Gap] = []
+        held: list[Line | Gap] = [*lines, *gaps]
+        for each in sorted(held, key=_place):
+            if isinstance(each, Gap):
+                handed.append(each)
+                before = chain.binary(each.chain)
+                continue
+            handed.append(each if _is_whole(each, before, self.epoch) else _spoilt(each))
+            before = each.chain
+        return handed
+
+    def floor(self) -> tuple[int, list[Gap]]:
+        """The lowest seq still held, or the next one to come when none is, and the gaps below it."""
+        with self._lock:
+            oldest = self._number("SELECT min(seq) FROM record") or self.stored + 1
+            return oldest, self._gaps("last < ? AND last > ?", oldest, self.stored)
+
+    def contradicts(self, mark: Stored) -> bool:
+        """Whether the centre has another history under this epoch: this card is an older copy of one that went on."""
+        with self._lock:
+            if mark.seq > self._last_on_card():
+                return True
+            row = self._database.execute("SELECT data FROM record WHERE seq = ?", (mark.seq,)).fetchone()
+            return bool(mark.link and row) and chain.link(chain.digest(row[0])) != mark.link
 
     def forget(self, stored: int) -> None:
         """The centre has stored every record up to this one."""
         with self._lock:
             try:
                 with self._database:
+                    self._note(stored=stored, confirmed=1, **self._place_of(stored))
                     self._database.execute("DELETE FROM record WHERE seq <= ?", (stored,))
-                    self._database.execute("UPDATE meta SET value = ? WHERE key = 'stored'", (stored,))
+                    self._database.execute("DELETE FROM gap WHERE last <= ?", (stored,))
             except sqlite3.Error as why:
                 log.error("the spool cannot be written (%s); it forgets later", why)
                 return
             self.stored = stored
 
+    def begin_epoch(self, mark: int) -> Begun | None:
+        """After a contradiction: what was made since the copy is numbered anew, the rest the centre has already.
+
+        Nothing new was confirmed since the copy was started, so that its first start is where the two part.
+        """
+        with self._lock:
+            former = self._numbering
+            begun = Numbering.begin(self._station, secrets.token_hex(8))
+            parted = min(mark, self._number("SELECT value FROM meta WHERE key = 'since'"))
+            sql = "SELECT data FROM record WHERE seq > ? ORDER BY seq"
+            kept = [data for (data,) in self._database.execute(sql, (parted,))] + [line.data for line in self._held]
+            lines = [line for data in kept if (line := _made_anew(begun, data)) is not None]
+            try:
+                with self._database:
+                    self._database.execute("DELETE FROM record")
+                    self._database.execute("DELETE FROM gap")
+                    self._insert(lines)
+                    self._note_beginning(Numbering.begin(self._station, begun.epoch))
+            except sqlite3.Error as why:
+                log.error("the spool cannot be written (%s); a new epoch begins later", why)
+                return None
+            self._numbering, self._lost, self.stored = begun, None, 0
+            self._held.clear()
+            return Begun(former.epoch, len(lines))
+
     def close(self) -> None:
         with self._lock:
             self._database.close()
+
+    def _restored(self) -> Numbering:
+        """Where the history stands. Behind records of an agent that knew no chain, one begins."""
+        (epoch,) = self._database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        last_seq = self._last_on_card()
+        place = dict(self._database.execute("SELECT key, value FROM meta WHERE key IN ('chain', 'link')"))
+        if last_seq > self.stored:
+            place = self._place_of(last_seq)
+        if not place["chain"]:
+            return Numbering.begin(self._station, str(epoch), last_seq)
+        return Numbering(str(epoch), last_seq, place["chain"], place["link"])
+
+    def _place_of(self, seq: int) -> dict[str, bytes | str]:
+        """The chain after this record, and what the next one says of it."""
+        row = self._database.execute("SELECT data, chain FROM record WHERE seq = ?", (seq,)).fetchone()
+        if row is not None and row[1]:
+            return {"chain": row[1], "link": chain.link(chain.digest(row[0]))}
+        of_gap = self._chain_at(seq)  # of the record's own digest nothing is left, and behind a gap nobody asks
+        return {"chain": of_gap, "link": chain.link(of_gap)}
+
+    def _chain_at(self, seq: int) -> bytes:
+        """After this record; empty where it is not known."""
+        sql = "SELECT chain FROM record WHERE seq = ? UNION ALL SELECT chain FROM gap WHERE last = ?"
+        row = self._database.execute(sql, (seq, seq)).fetchone()
+        if row is None and seq == self.stored:
+            row = self._database.execute("SELECT value FROM meta WHERE key = 'chain'").fetchone()
+        return bytes(row[0] or b"") if row else b""
+
+    def _last_on_card(self) -> int:
+        of_records = self._number("SELECT max(seq) FROM record")
+        return max(of_records, self._number("SELECT max(last) FROM gap"), self.stored)
+
+    def _note_beginning(self, of: Numbering) -> None:
+        self._note(epoch=of.epoch, stored=0, chain=of.chain, link=of.link, since=0, confirmed=0)
+
+    def _note(self, **values: bytes | str | int) -> None:
+        self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+    def _insert(self, lines: "deque[Line] | list[Line]") -> None:
+        rows = [(line.seq, line.data, line.chain) for line in lines]
+        self._database.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", rows)
+
+    def _gaps(self, where: str, *arguments: int) -> list[Gap]:
+        rows = self._database.execute(f"SELECT * FROM gap WHERE {where} ORDER BY first", arguments)
+        return [Gap(first, last, link, chain.text(after or b"")) for first, last, link, after in rows]
+
+    def _insert_gap(self, gap: Gap) -> None:
+        """Gaps that touch become one, which says what the first said of the record before it."""
+        first, last, link, after = gap.first, gap.last, gap.link, chain.binary(gap.chain)
+        if left := self._database.execute("SELECT first, link FROM gap WHERE last = ?", (first - 1,)).fetchone():
+            first, link = left
+        if right := self._database.execute("SELECT last, chain FROM gap WHERE first = ?", (last + 1,)).fetchone():
+            last, after = right
+        self._database.execute("DELETE FROM gap WHERE first BETWEEN ? AND ?", (first, last))
+        self._database.execute("INSERT INTO gap VALUES (?, ?, ?, ?)", (first, last, link, after))
+
+    def _cut(self, first: int, last: int) -> None:
+        """Everything from record `first` to record `last`, both on the card, becomes one gap."""
+        sql = "SELECT data FROM record WHERE seq = ?"
+        link = _link_in(self._database.execute(sql, (first,)).fetchone()[0])
+        gap = Gap(first, last, link, chain.text(self._chain_at(last)))
+        self._database.execute("DELETE FROM record WHERE seq BETWEEN ? AND ?", (first, last))
+        self._insert_gap(gap)
+
+    def _lose(self, line: Line) -> None:
+        begun = self._lost or Gap(line.seq, line.seq, _link_in(line.data))
+        self._lost = Gap(begun.first, line.seq, begun.link, chain.text(line.chain))
 
     def _make_room(self) -> Dropped | None:
         count = self._number("SELECT count(*) FROM record")
@@ -121,7 +276,7 @@ class Spool:
             return None
         first = self._number("SELECT min(seq) FROM record")
         last = self._number("SELECT seq FROM record ORDER BY seq LIMIT 1 OFFSET ?", DROPPED_AT_ONCE - 1)
-        self._database.execute("DELETE FROM record WHERE seq <= ?", (last,))
+        self._cut(first, last)
         return Dropped(first, last)
 
     def _number(self, sql: str, *arguments: int) -> int:
@@ -137,6 +292,8 @@ def _open(path: Path) -> sqlite3.Connection:
         # what is handed out must outlive a power cut, or its number would be given to another record
         database.execute("PRAGMA synchronous = FULL")
         database.executescript(SCHEMA)
+        if "chain" not in {name for _, name, *_ in database.execute("PRAGMA table_info(record)")}:
+            database.execute("ALTER TABLE record ADD COLUMN chain BLOB")  # from before there was one
         if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("damaged")
     except sqlite3.Error:
@@ -145,18 +302,40 @@ def _open(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _readable(seq: int, data: bytes) -> Record | None:
-    """None for what the card has spoilt, or a newer agent has written: a gap, which the centre passes over in time."""
+def _place(each: Line | Gap) -> int:
+    return each.first if isinstance(each, Gap) else each.seq
+
+
+def _is_whole(line: Line, before: bytes, epoch: str) -> bool:
+    """Whether these are still the bytes that were written; older ones are in no chain that could tell."""
+    if line.chain and before:
+        return chain.advance(before, chain.digest(line.data)) == line.chain
     try:
-        return decode_record(data)
-    except BadMessage as why:
-        log.error("record %s in the spool cannot be read and is left out: %s", seq, why)
+        envelope = decode_envelope(line.data)
+    except BadMessage:
+        return False
+    return (envelope.epoch, envelope.seq) == (epoch, line.seq)
+
+
+def _spoilt(line: Line) -> Gap:
+    log.error("record %s in the spool cannot be read and is left out", line.seq)
+    return Gap(line.seq, line.seq, "", chain.text(line.chain))
+
+
+def _made_anew(numbering: Numbering, data: bytes) -> Line | None:
+    """None for what cannot be read, and for a seal: it is of the epoch that it was made in."""
+    try:
+        record = decode_record(data)
+    except BadMessage:
         return None
+    return None if isinstance(record.body, Seal) else numbering.record(record.body, record.stamp)
 
 
-def _epoch(database: sqlite3.Connection) -> str:
-    (epoch,) = database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-    return str(epoch)
+def _link_in(data: bytes) -> str:
+    try:
+        return decode_envelope(data).link
+    except BadMessage:
+        return ""
 
 
 def move_aside(path: Path) -> Path:

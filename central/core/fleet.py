@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from central.core import dating
-from wire.messages import Delivery, Fact, Health, Stamp, State
+from central.core.intake import Delivered
+from wire.messages import Fact, Health, Stamp, State
 
 SILENT_AFTER_S = 150.0  # a state is promised each minute: two may be lost on the way before it is called silence
 CLOCK_SLACK_S = 5.0  # the centre's own clock may be set back a little without making news from the future
@@ -90,13 +91,13 @@ def _is_no_news(view: StationView, state: State) -> bool:
     return known is not None and known.stamp.boot == state.stamp.boot and state.stamp.uptime_s <= known.stamp.uptime_s
 
 
-def take_in(view: StationView, delivery: Delivery, now_s: float) -> StationView:
+def take_in(view: StationView, delivered: Delivered, now_s: float) -> StationView:
     """The view after records arrived, late or doubled ones included."""
-    epoch = delivery.records[0].epoch
+    epoch = delivered.epoch
     epochs = view.epochs if epoch in view.epochs else (*view.epochs, epoch)[-EPOCHS_KEPT:]
     found = {(news.epoch, news.seq): news for news in view.news if news.epoch in epochs}
     boots = view.boots
-    for record in delivery.records:
+    for record in filter(None, (line.record for line in delivered.lines)):
         boots = dating.learn(boots, record.stamp, now_s)
         if isinstance(record.body, Fact) and record.body.code not in ROUTINE:
             fresh = News(epoch, record.seq, record.stamp, record.body, now_s)
@@ -105,16 +106,17 @@ def take_in(view: StationView, delivery: Delivery, now_s: float) -> StationView:
     return replace(view, delivered_s=now_s, epochs=epochs, boots=boots, news=tuple(newest_first[:NEWS_KEPT]))
 
 
-def advance(mark: int, oldest: int, later: Iterable[int]) -> int:
-    """The high-water mark: the largest n such that every seq <= n is stored, or below `oldest` and will never come.
+def advance(mark: int, oldest: int, later: Iterable[tuple[int, int]]) -> int:
+    """The high-water mark: the largest n such that every seq <= n is stored, or will never come.
 
-    `later` are the stored seqs above the mark, ascending; it is read up to the first gap only.
+    `later` are the stored records and the gaps told above the mark, each from its first to its last seq, ascending; it
+    is read up to the first hole only. What is below `oldest` will not come either.
     """
     mark = max(mark, oldest - 1)
-    for seq in later:
-        if seq > mark + 1:
+    for first, last in later:
+        if first > mark + 1:
             break
-        mark = max(mark, seq)
+        mark = max(mark, last)
     return mark
 
 

@@ -1,9 +1,23 @@
 """What a station may say: every message is judged here before anything believes or stores it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from wire import topics
-from wire.messages import LARGEST_BYTES, BadMessage, Delivery, Fact, Record, Signal, State, UplinkState, decode
+from wire.messages import (
+    LARGEST_BYTES,
+    BadMessage,
+    Delivery,
+    Fact,
+    Gap,
+    Record,
+    Signal,
+    State,
+    UplinkState,
+    decode,
+    decode_envelope,
+    decode_record,
+)
 
 LONGEST_NAME = 64
 MOST_UPLINKS = 16
@@ -18,7 +32,29 @@ class Refused(BadMessage):
         self.kind = kind
 
 
-def read(topic: str, payload: bytes) -> State | Delivery:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One record: where it stands, the very bytes that the agent wrote, and what they say."""
+
+    seq: int
+    data: bytes
+    record: Record | None
+    """None where it is not understood: a newer agent's, or beyond all measure. The bytes are kept all the same."""
+    flaw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A delivery that may be stored."""
+
+    station: str
+    epoch: str
+    oldest: int
+    lines: tuple[Line, ...]
+    gaps: tuple[Gap, ...] = ()
+
+
+def read(topic: str, payload: bytes) -> State | Delivered:
     """Topic and bytes to a message that may be stored; raises Refused."""
     if len(payload) > LARGEST_BYTES:
         raise Refused("size", f"{len(payload)} bytes; at most {LARGEST_BYTES} are taken")
@@ -29,12 +65,10 @@ def read(topic: str, payload: bytes) -> State | Delivery:
     message = _decoded(address, payload)
     if message.station != address.station:
         raise Refused("station", f"{address.station} speaks for {message.station[:LONGEST_NAME]!r}")
-    if any(abs(figure) > LARGEST_FIGURE for figure in _figures(message)):
-        raise Refused("content", f"{address.station}: a figure beyond 2^53")
-    flaw = _flaw_of_state(message) if isinstance(message, State) else _flaw_of_delivery(message)
-    if flaw:
-        raise Refused("content", f"{address.station}: {flaw}")
-    return message
+    try:
+        return _judged(message) if isinstance(message, State) else opened(message)
+    except BadMessage as why:
+        raise Refused("content", f"{address.station}: {why}") from None
 
 
 def _decoded(address: topics.Address, payload: bytes) -> State | Delivery:
@@ -46,6 +80,59 @@ def _decoded(address: topics.Address, payload: bytes) -> State | Delivery:
     except BadMessage as why:
         raise Refused("content", f"{address.station}: {why}") from None
     raise Refused("topic", f"{address.topic} is not for the centre")
+
+
+def _judged(state: State) -> State:
+    flaw = _flaw_of_figures(state) or _flaw_of_state(state)
+    if flaw:
+        raise BadMessage(flaw)
+    return state
+
+
+def opened(delivery: Delivery) -> Delivered:
+    """The records of a delivery, each judged by itself: one that is not understood holds up no other."""
+    if not delivery.records:
+        raise BadMessage("a delivery without records")
+    if not 1 <= delivery.oldest <= LARGEST_FIGURE:
+        raise BadMessage(f"oldest {delivery.oldest}; numbers begin at 1")
+    for gap in delivery.gaps:
+        if not 1 <= gap.first <= gap.last <= LARGEST_FIGURE or max(len(gap.link), len(gap.chain)) > LONGEST_NAME:
+            raise BadMessage(f"a gap from {gap.first} to {gap.last}, which is none")
+    placed = [_line(bytes(data)) for data in delivery.records]
+    if len({epoch for epoch, _ in placed}) > 1:
+        raise BadMessage("records of two epochs in one delivery; its `oldest` can speak for one only")
+    lines = tuple(line for _, line in placed)
+    return Delivered(delivery.station, placed[0][0], delivery.oldest, lines, delivery.gaps)
+
+
+def _line(data: bytes) -> tuple[str, Line]:
+    """The record with its epoch; raises BadMessage when it cannot even be said where it stands."""
+    flaw = ""
+    try:
+        record: Record | None = decode_record(data)
+    except BadMessage as why:
+        record, flaw = None, str(why)
+    place = record or decode_envelope(data)
+    if not 1 <= place.seq <= LARGEST_FIGURE:
+        raise BadMessage(f"seq {place.seq}; numbers begin at 1")
+    if len(place.epoch) > LONGEST_NAME or not is_text(data):
+        raise BadMessage(f"record {place.seq}: its epoch is too long, or it is no text")
+    if record is not None and (flaw := _flaw_of_figures(record) or _flaw_of_record(record)):
+        record = None
+    return place.epoch, Line(place.seq, data, record, flaw)
+
+
+def is_text(data: bytes) -> bool:
+    """Whether the bytes can be shown, and exported, as they are."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _flaw_of_figures(message: State | Record) -> str:
+    return "a figure beyond 2^53" if any(abs(figure) > LARGEST_FIGURE for figure in _figures(message)) else ""
 
 
 def _figures(part: object) -> Iterator[float]:
@@ -99,22 +186,7 @@ def _names_of_signal(signal: Signal | None) -> tuple[str, ...]:
     return tuple(name or "" for name in named)
 
 
-def _flaw_of_delivery(delivery: Delivery) -> str | None:
-    if not delivery.records:
-        return "a delivery without records"
-    if delivery.oldest < 1:
-        return f"oldest {delivery.oldest}; numbers begin at 1"
-    epoch = delivery.records[0].epoch
-    for record in delivery.records:
-        if record.epoch != epoch:
-            return "records of two epochs in one delivery; its `oldest` can speak for one only"
-        if record.seq < 1:
-            return f"seq {record.seq}; numbers begin at 1"
-        if max(map(len, _names_of_record(record))) > LONGEST_NAME:
-            return f"record {record.seq}: a name longer than {LONGEST_NAME} characters"
-    return None
-
-
-def _names_of_record(record: Record) -> tuple[str, ...]:
+def _flaw_of_record(record: Record) -> str:
     of_fact = (record.body.code, record.body.uplink or "") if isinstance(record.body, Fact) else ()
-    return (record.epoch, record.stamp.boot, *of_fact)
+    names = (record.stamp.boot, record.link, *of_fact)
+    return f"a name longer than {LONGEST_NAME} characters" if max(map(len, names)) > LONGEST_NAME else ""

@@ -14,7 +14,7 @@ from django.db.utils import OperationalError
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from central.core.intake import Refused, read
+from central.core.intake import Delivered, Refused, read
 from central.edge import store
 from central.edge.store import Arrival
 from wire.messages import Stored, encode
@@ -190,10 +190,15 @@ class Collector:
 
     def _judged(self, parcel: Parcel) -> Arrival | None:
         try:
-            return Arrival(read(parcel.topic, parcel.payload), parcel.is_retained)
+            message = read(parcel.topic, parcel.payload)
         except Refused as why:
             self._complain(why.kind, f"dropped a message: {why}")
             return None
+        if isinstance(message, Delivered):
+            for line in message.lines:
+                if line.record is None:
+                    self._complain("record", f"not understood, kept: {message.station} record {line.seq}: {line.flaw}")
+        return Arrival(message, parcel.is_retained)
 
     def _kept(self, arrivals: list[Arrival]) -> dict[str, list[Stored]] | None:
         """Store, for as long as it takes; None when told to stop before that."""

@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import merge
 from pathlib import Path
 
 import msgspec
@@ -14,11 +15,13 @@ from django.db.models import Count, Min, Q
 from django.db.utils import DatabaseError
 
 from central.core.fleet import StationView, advance, hear, recall, take_in
-from central.edge.tables.models import Mark, Record, Station
-from wire.messages import Delivery, Fact, State, Stored
+from central.core.intake import Delivered, Line
+from central.edge.tables.models import Gap, Mark, Record, Station
+from wire.messages import Fact, Seal, State, Stored, Summary
 
 CHECK_S = 2.0  # a large database is not read to its end at each start
 ROWS_AT_A_TIME = 64
+KINDS = {Fact: "fact", Summary: "sum", Seal: "seal", type(None): "unread"}
 
 
 class StoreError(Exception):
@@ -29,7 +32,7 @@ class StoreError(Exception):
 class Arrival:
     """A judged message on its way into the store."""
 
-    message: State | Delivery
+    message: State | Delivered
     is_retained: bool
 
 
@@ -77,18 +80,22 @@ def keep(arrivals: Sequence[Arrival], now_s: float) -> dict[str, list[Stored]]:
     with transaction.atomic():
         views = _views(sorted({arrival.message.station for arrival in arrivals}))
         rows: list[Record] = []
+        gaps: list[Gap] = []
         oldest: dict[tuple[str, str], int] = {}
         for arrival in arrivals:
             message = arrival.message
             view = views[message.station]
-            if isinstance(message, Delivery):
+            if isinstance(message, Delivered):
                 views[message.station] = take_in(view, message, now_s)
-                identity = (message.station, message.records[0].epoch)
+                identity = (message.station, message.epoch)
                 oldest[identity] = max(oldest.get(identity, 1), message.oldest)
-                rows.extend(_rows(message, now_s))
+                rows.extend(_row(message, line, now_s) for line in message.lines)
+                gaps.extend(
+                    Gap(station=identity[0], epoch=identity[1], **msgspec.structs.asdict(gap)) for gap in message.gaps
+                )
             else:
                 views[message.station] = recall(view, message) if arrival.is_retained else hear(view, message, now_s)
-        marks = _keep_records(rows, oldest)
+        marks = _keep_records(rows, gaps, oldest)
         _keep_views(list(views.values()))
     stored: dict[str, list[Stored]] = {}
     for mark in marks:
@@ -106,27 +113,28 @@ def _view(row: Station) -> StationView:
     return msgspec.json.decode(row.view, type=StationView)
 
 
-def _rows(delivery: Delivery, now_s: float) -> Iterator[Record]:
-    for record in delivery.records:
-        fact = record.body if isinstance(record.body, Fact) else None
-        yield Record(
-            station=delivery.station,
-            epoch=record.epoch,
-            seq=record.seq,
-            kind="fact" if fact else "sum",
-            code=fact.code if fact else "",
-            uplink=(fact.uplink or "") if fact else "",
-            boot=record.stamp.boot,
-            uptime_s=record.stamp.uptime_s,
-            wall_s=record.stamp.wall_s,
-            synced=record.stamp.synced,
-            body=msgspec.json.encode(record.body).decode(),
-            arrived_s=now_s,
-            is_late=False,
-        )
+def _row(delivered: Delivered, line: Line, now_s: float) -> Record:
+    record = line.record
+    body = record.body if record else None
+    fact = body if isinstance(body, Fact) else None
+    return Record(
+        station=delivered.station,
+        epoch=delivered.epoch,
+        seq=line.seq,
+        kind=KINDS[type(body)],
+        code=fact.code if fact else "",
+        uplink=(fact.uplink or "") if fact else "",
+        boot=record.stamp.boot if record else "",
+        uptime_s=record.stamp.uptime_s if record else 0.0,
+        wall_s=record.stamp.wall_s if record else 0.0,
+        synced=record.stamp.synced if record else False,
+        data=line.data,
+        arrived_s=now_s,
+        is_late=False,
+    )
 
 
-def _keep_records(rows: list[Record], oldest: dict[tuple[str, str], int]) -> list[Mark]:
+def _keep_records(rows: list[Record], gaps: list[Gap], oldest: dict[tuple[str, str], int]) -> list[Mark]:
     stations, epochs = {station for station, _ in oldest}, {epoch for _, epoch in oldest}
     known = Mark.objects.filter(station__in=stations, epoch__in=epochs)
     marks = {(mark.station, mark.epoch): mark for mark in known}
@@ -135,13 +143,18 @@ def _keep_records(rows: list[Record], oldest: dict[tuple[str, str], int]) -> lis
         for station, epoch in oldest
     ]
     highest_before = {identity: marks[identity].highest for identity in oldest}
-    fresh: dict[tuple[str, str], list[int]] = {identity: [] for identity in oldest}
+    fresh: dict[tuple[str, str], list[tuple[int, int]]] = {identity: [] for identity in oldest}
     for row in rows:
         mark = marks[row.station, row.epoch]
         row.is_late = row.seq < mark.highest
         mark.highest = max(mark.highest, row.seq)
-        fresh[row.station, row.epoch].append(row.seq)
+        fresh[row.station, row.epoch].append((row.seq, row.seq))
+    for gap in gaps:
+        mark = marks[gap.station, gap.epoch]
+        mark.highest = max(mark.highest, gap.last)
+        fresh[gap.station, gap.epoch].append((gap.first, gap.last))
     Record.objects.bulk_create(rows, ignore_conflicts=True)
+    _keep_gaps(gaps)
     for identity, mark in zip(oldest, touched, strict=True):
         floor = max(mark.stored, oldest[identity] - 1)
         is_all_here = highest_before[identity] <= floor  # nothing above the mark was stored before this batch
@@ -153,9 +166,22 @@ def _keep_records(rows: list[Record], oldest: dict[tuple[str, str], int]) -> lis
     return touched
 
 
-def _stored_above(mark: Mark, floor: int) -> Iterator[int]:
-    above = Record.objects.filter(station=mark.station, epoch=mark.epoch, seq__gt=floor).order_by("seq")
-    return above.values_list("seq", flat=True).iterator(chunk_size=ROWS_AT_A_TIME)
+def _keep_gaps(gaps: list[Gap]) -> None:
+    by_identity = {(gap.station, gap.epoch, gap.first): gap for gap in sorted(gaps, key=lambda gap: gap.last)}
+    Gap.objects.bulk_create(  # one that has grown since takes the place of what it was
+        by_identity.values(),
+        update_conflicts=True,
+        unique_fields=["station", "epoch", "first"],
+        update_fields=["last", "link", "chain"],
+    )
+
+
+def _stored_above(mark: Mark, floor: int) -> Iterator[tuple[int, int]]:
+    of_mark = {"station": mark.station, "epoch": mark.epoch}
+    above = Record.objects.filter(**of_mark, seq__gt=floor).order_by("seq").values_list("seq", flat=True)
+    records = ((seq, seq) for seq in above.iterator(chunk_size=ROWS_AT_A_TIME))
+    gaps = Gap.objects.filter(**of_mark, last__gt=floor).order_by("first").values_list("first", "last")
+    return merge(records, gaps)
 
 
 def _keep_views(views: list[StationView]) -> None:

@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Iterable
 
+import msgspec
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -11,6 +12,7 @@ from wire.messages import (
     Active,
     Delivery,
     Fact,
+    Gap,
     Health,
     Record,
     Stamp,
@@ -61,8 +63,10 @@ def summary(seq: int, epoch: str = "epoch-1") -> Record:
     return Record(epoch, seq, stamp(float(seq)), Summary(60.0, Active("fibre", None), (measured,)))
 
 
-def delivery(records: Iterable[Record], oldest: int = 1, station: str = SANGATTA) -> Delivery:
-    return Delivery(station, oldest, tuple(records))
+def delivery(
+    records: Iterable[Record], oldest: int = 1, station: str = SANGATTA, gaps: tuple[Gap, ...] = ()
+) -> Delivery:
+    return Delivery(station, oldest, tuple(msgspec.Raw(encode(record)) for record in records), gaps)
 
 
 class Station:

@@ -1,5 +1,6 @@
 """What the centre believes of a station: wills, old news, silence, the word, and the high-water mark."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from central.core import dating, fleet
 from central.core.fleet import SILENT_AFTER_S, StationView, Word, advance, hear, recall, take_in, word
+from central.core.intake import opened
 from tests.central.station import SANGATTA, delivery, fact, stamp, state, summary, uplink, will
 from wire.messages import Active, Health
 
@@ -36,7 +38,7 @@ def test_unknown_is_never_green() -> None:
     unproven = (uplink("fibre", Health.UNKNOWN),)
     assert word(NEW, 1000) is Word.UNKNOWN
     assert word(hear(NEW, state(uplinks=unproven), 1000), 1001) is Word.UNKNOWN
-    assert word(take_in(NEW, delivery([fact(1)]), 1000), 1001) is Word.UNKNOWN
+    assert word(take_in(NEW, opened(delivery([fact(1)])), 1000), 1001) is Word.UNKNOWN
 
 
 def test_silence_comes_at_its_deadline_by_itself() -> None:
@@ -92,17 +94,17 @@ def test_a_remembered_state_of_another_boot_does_not_overwrite() -> None:
 
 
 def test_late_facts_do_not_displace_newer_ones() -> None:
-    view = take_in(NEW, delivery([fact(7), fact(8), fact(9)]), 1000)
-    late = take_in(view, delivery([fact(1), summary(2), fact(9)]), 1010)
+    view = take_in(NEW, opened(delivery([fact(7), fact(8), fact(9)])), 1000)
+    late = take_in(view, opened(delivery([fact(1), summary(2), fact(9)])), 1010)
     assert [news.seq for news in late.news] == [9, 8, 7]
     assert late.news[0].arrived_s == 1000
-    anew = take_in(late, delivery([fact(1, epoch="epoch-2")]), 1020)
+    anew = take_in(late, opened(delivery([fact(1, epoch="epoch-2")])), 1020)
     assert [(news.epoch, news.seq) for news in anew.news] == [("epoch-2", 1), ("epoch-1", 9), ("epoch-1", 8)]
 
 
 def test_what_belongs_to_a_move_is_no_news_of_its_own() -> None:
     view = take_in(
-        NEW, delivery([fact(1), fact(2, "TRAFFIC_MOVED"), fact(3, "HANDED_OVER"), fact(4, "FLOWS_LEFT")]), 1000
+        NEW, opened(delivery([fact(1), fact(2, "TRAFFIC_MOVED"), fact(3, "HANDED_OVER"), fact(4, "FLOWS_LEFT")])), 1000
     )
     assert [news.fact.code for news in view.news] == ["TRAFFIC_MOVED", "UPLINK_DEAD"]
 
@@ -134,8 +136,18 @@ def test_a_station_is_shown_as_people_read_it() -> None:
         (0, 4, [2, 3, 4, 6], 4),
     ],
 )
-def test_the_mark_stops_at_a_gap(mark: int, oldest: int, later: list[int], becomes: int) -> None:
-    assert advance(mark, oldest, later) == becomes
+def test_the_mark_stops_at_a_hole(mark: int, oldest: int, later: list[int], becomes: int) -> None:
+    assert advance(mark, oldest, singly(later)) == becomes
+
+
+def test_the_mark_passes_what_the_station_dropped() -> None:
+    assert advance(2, 1, [(3, 3), (4, 9), (10, 10), (12, 12)]) == 10
+    assert advance(2, 1, [(1, 9), (5, 5), (10, 10)]) == 10
+    assert advance(2, 1, [(4, 9)]) == 2
+
+
+def singly(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    return [(seq, seq) for seq in seqs]
 
 
 deliveries = st.lists(
@@ -150,7 +162,7 @@ def test_the_mark_is_the_largest_n_with_nothing_missing_below(said: list[tuple[l
     for seqs, oldest in said:
         stored |= set(seqs)
         gone_below = max(gone_below, oldest)
-        before, mark = mark, advance(mark, oldest, (seq for seq in sorted(stored) if seq > mark))
+        before, mark = mark, advance(mark, oldest, singly(seq for seq in sorted(stored) if seq > mark))
         complete = [n for n in range(1, 42) if all(seq in stored or seq < gone_below for seq in range(1, n + 1))]
         assert mark == max(complete, default=0)
         assert mark >= before
@@ -163,7 +175,7 @@ def test_reordering_and_doubling_end_at_the_same_mark(order: list[int], data: st
     mark = 0
     for seq in doubled:
         stored.add(seq)
-        mark = advance(mark, 1, sorted(n for n in stored if n > mark))
+        mark = advance(mark, 1, singly(sorted(n for n in stored if n > mark)))
     assert mark == 29
 
 

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
+from central.core.intake import opened
+from central.core.networks import Networks
 from central.edge.broker import Broker, find_program
 from central.edge.web import settings
 from tests.central.centre import eventually, free_port
@@ -23,7 +25,7 @@ NOW_S = 1_800_000_000.0
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     data = tmp_path_factory.mktemp("store")
-    settings.configure(data, ["localhost"])
+    settings.configure(data, ["localhost"], Networks())
     from central.edge import store
 
     store.open_store(data / "siaga.sqlite3")
@@ -38,7 +40,8 @@ def number(request: pytest.FixtureRequest) -> str:
 
 
 def arrivals(store, *messages: State | Delivery) -> list:
-    return [store.Arrival(message, is_retained=False) for message in messages]
+    judged = [opened(message) if isinstance(message, Delivery) else message for message in messages]
+    return [store.Arrival(message, is_retained=False) for message in judged]
 
 
 def test_doubled_records_are_absorbed_and_still_answered(store, number: str) -> None:

@@ -12,19 +12,37 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.core.events import ShowState
+from agent.core.events import Event, Noticed, ShowState
+from agent.core.report import Numbering
 from agent.core.station import Centre, Kind, Station, Uplink
 from agent.edge import broker as module
+from agent.edge import spool as spool_module
 from agent.edge.broker import Courier
 from agent.edge.spool import Spool
 from central.edge.broker import find_program
 from tests.edge.conftest import wait_until
-from tests.edge.records import LONGEST_NAME, STAMP, fact, largest_fact, largest_summary
-from wire.messages import LARGEST_BYTES, Active, Delivery, Health, State, Stored, UplinkState, decode, encode
+from tests.edge.records import LONGEST_NAME, STAMP, fact, fill, largest_fact, largest_summary
+from wire import chain
+from wire.messages import (
+    LARGEST_BYTES,
+    Active,
+    Delivery,
+    Fact,
+    Gap,
+    Health,
+    State,
+    Stored,
+    Summary,
+    UplinkState,
+    decode,
+    decode_record,
+    encode,
+)
 from wire.topics import Address, Down, Up, from_every_station
 
 STATION = "6408042001143"
@@ -108,7 +126,7 @@ class Listener:
 
     @property
     def seqs(self) -> list[int]:
-        return [record.seq for delivery in self.deliveries for record in delivery.records]
+        return [decode_record(data).seq for delivery in self.deliveries for data in delivery.records]
 
     def give(self, payload: bytes) -> None:
         """A mark, or what pretends to be one."""
@@ -130,24 +148,29 @@ def listen() -> Iterator[Callable[[Broker], Listener]]:
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    made = Spool(tmp_path / "spool.sqlite3")
+    made = Spool(tmp_path / "spool.sqlite3", STATION)
     yield made
     made.close()
 
 
 @pytest.fixture
-def courier_to(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Courier]]:
+def told() -> list[Event]:
+    """What the courier tells the core."""
+    return []
+
+
+@pytest.fixture
+def courier_to(spool: Spool, told: list[Event], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Courier]]:
     """Couriers that end with the test; they wait less between two attempts."""
     monkeypatch.setattr(module, "BACKOFF_S", (0.05, 0.2))
     made: list[Courier] = []
 
-    def to(port: int, start: bool = True) -> Courier:
+    def to(port: int, of: Spool = spool) -> Courier:
         uplinks = (Uplink("fibre", "eth0", Kind.FIBRE),)
         station = Station(STATION, uplinks, ("198.51.100.1",), Centre(f"mqtt://127.0.0.1:{port}"))
-        made.append(Courier(station, spool, "0.1.0", lambda: STAMP))
+        made.append(Courier(station, of, "0.1.0", lambda: STAMP, told.append))
         made[-1].show(SHOWN)
-        if start:
-            made[-1].start()
+        made[-1].start()
         return made[-1]
 
     yield to
@@ -157,13 +180,8 @@ def courier_to(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
             assert not courier.alive
 
 
-Start = Callable[[int], Courier]
+Start = Callable[..., Courier]
 Listen = Callable[[Broker], Listener]
-
-
-def fill(spool: Spool, count: int) -> None:
-    for seq in range(spool.last_seq + 1, spool.last_seq + 1 + count):
-        spool.put(fact(spool.epoch, seq))
 
 
 def mark(spool: Spool, seq: int) -> bytes:
@@ -215,7 +233,7 @@ def test_news_goes_out_at_once_under_its_own_kind(
     fill(spool, 1)
     courier.poke()
     wait_until(lambda: listener.seqs == [1])
-    spool.put(largest_summary(spool.epoch, 2))
+    spool.put(largest_summary(), STAMP)
     courier.poke()
     wait_until(lambda: listener.seqs == [1, 2])
     assert [topic.rsplit("/", 1)[1] for topic, _, _ in listener.heard] == ["state", "fact", "sum"]
@@ -263,7 +281,6 @@ def test_a_mark_that_was_left_while_the_station_was_away_is_heeded(
         b"\xff\xfe",
         b'{"type":"stored","epoch":"\xff","seq":3}',
         encode(Stored("another-epoch", 5)),
-        b'{"type":"stored","epoch":"EPOCH","seq":1000}',
         b'{"type":"stored","epoch":"EPOCH","seq":-5}',
         b'{"type":"stored","epoch":"EPOCH","seq":0}',
         b'{"type":"stored","epoch":"EPOCH","seq":99999999999999999999999999}',
@@ -284,6 +301,74 @@ def test_a_mark_that_makes_no_sense_does_nothing(
     wait_until(lambda: spool.stored == 2)
     assert spool.unsent == 8
     assert courier.connected
+
+
+def heard_records(listener: Listener) -> list[tuple[str, int, object]]:
+    records = [decode_record(data) for delivery in listener.deliveries for data in delivery.records]
+    return [(record.epoch, record.seq, record.body) for record in records]
+
+
+@pytest.mark.parametrize("mark_of", ["what was never sent", "another record of this number"])
+def test_a_card_that_is_an_older_copy_begins_a_new_epoch_with_what_is_new_on_it(
+    mark_of: str, broker: Broker, listen: Listen, spool: Spool, courier_to: Start, told: list[Event], tmp_path: Path
+) -> None:
+    fill(spool, 4)
+    spool.forget(2)
+    spool._database.execute("VACUUM INTO ?", (str(tmp_path / "copy.sqlite3"),))
+    copy = Spool(tmp_path / "copy.sqlite3", STATION)
+    fill(copy, 3)
+    fill(spool, 20)
+    listener = listen(broker)
+    if mark_of == "what was never sent":
+        listener.give(mark(spool, 24))
+    else:
+        other = decode_record(spool.after(5, 1)[0].data)
+        listener.give(encode(Stored(spool.epoch, 6, chain.link(chain.digest(encode(other) + b" ")))))
+    courier = courier_to(broker.port, of=copy)
+    wait_until(lambda: bool(told))
+    former = spool.epoch
+    assert copy.epoch != former
+    seq = 24 if mark_of == "what was never sent" else 6
+    assert told == [Noticed("EPOCH_BEGUN", {"former": former, "mark": seq, "remade": 3})]
+    wait_until(lambda: copy.epoch in {epoch for epoch, _, _ in heard_records(listener)})
+    anew = [(seq, body) for epoch, seq, body in heard_records(listener) if epoch == copy.epoch]
+    assert anew == [(1, fact(5)), (2, fact(6)), (3, fact(7))]
+    courier.stop()
+    copy.close()
+
+
+def test_a_centre_that_contradicts_again_and_again_does_not_wear_out_the_card(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start, told: list[Event]
+) -> None:
+    fill(spool, 3)
+    listener = listen(broker)
+    listener.give(mark(spool, 1000))
+    courier_to(broker.port)
+    wait_until(lambda: len(told) == 1)
+    again = spool.epoch
+    listener.give(mark(spool, 2000))
+    listener.give(mark(spool, 2))  # heard after it
+    wait_until(lambda: spool.stored == 2)
+    assert (spool.epoch, len(told)) == (again, 1)
+
+
+def test_what_was_dropped_travels_as_a_gap_with_the_records_behind_it(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "RECORDS_AT_MOST", 50)
+    monkeypatch.setattr(spool_module, "DROPPED_AT_ONCE", 10)
+    fill(spool, 10)
+    last = spool.head()
+    fill(spool, 50)
+    listener = listen(broker)
+    courier_to(broker.port)
+    wait_until(lambda: len(listener.seqs) == 50)
+    assert listener.seqs == list(range(11, 61))
+    origin = chain.link(chain.origin(STATION, spool.epoch))
+    assert listener.deliveries[0].gaps == (Gap(1, 10, origin, chain.text(last.chain)),)
+    fill(spool, 1)
+    listener.give(mark(spool, 60))
+    wait_until(lambda: spool.floor() == (61, []))
 
 
 def test_what_the_centre_does_not_confirm_is_sent_again(
@@ -340,7 +425,7 @@ from agent.edge.spool import Spool
 from tests.edge.records import STAMP
 uplinks = (Uplink("fibre", "eth0", Kind.FIBRE),)
 station = Station("{STATION}", uplinks, ("198.51.100.1",), Centre("mqtt://127.0.0.1:{broker.port}"))
-Courier(station, Spool(Path(sys.argv[1])), "0.1.0", lambda: STAMP).start()
+Courier(station, Spool(Path(sys.argv[1]), station.station), "0.1.0", lambda: STAMP, print).start()
 sys.stdin.read()
 """
     command = [sys.executable, "-c", program, str(broker.folder / "other.sqlite3")]
@@ -378,10 +463,10 @@ def test_without_a_broker_the_courier_goes_on_trying_and_stops_when_told(courier
 
 @pytest.mark.parametrize("largest", [largest_summary, largest_fact], ids=["summaries", "facts"])
 def test_no_delivery_is_larger_than_a_message_may_be(
-    largest: Callable[..., object], broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+    largest: Callable[[], Fact | Summary], broker: Broker, listen: Listen, spool: Spool, courier_to: Start
 ) -> None:
-    for seq in range(1, 151):
-        spool.put(largest(spool.epoch, seq))  # type: ignore[arg-type]
+    for _ in range(150):
+        spool.put(largest(), STAMP)
     listener = listen(broker)
     courier_to(broker.port)
     wait_until(lambda: len(listener.seqs) >= 150)
@@ -396,8 +481,10 @@ def test_the_largest_state_and_the_largest_record_fit_into_a_message() -> None:
     names = Active(LONGEST_NAME, LONGEST_NAME)
     state = State(STATION, "5f0c3a9be211-1000000", True, "10.10.10", STAMP, names, (uplink,) * 16)
     assert len(encode(state)) < LARGEST_BYTES / 4
-    for record in (largest_summary("0a1b2c3d4e5f6071", 2**53), largest_fact("0a1b2c3d4e5f6071", 2**53)):
-        assert len(encode(Delivery(STATION, 2**53, (record,)))) < LARGEST_BYTES / 4
+    for body in (largest_summary(), largest_fact()):
+        line = Numbering.begin(STATION, "0a1b2c3d4e5f6071", 2**53).record(body, STAMP)
+        gap = Gap(2**53, 2**53, "l" * 12, "c" * 44)
+        assert len(encode(Delivery(STATION, 2**53, (msgspec.Raw(line.data),), (gap,)))) < LARGEST_BYTES / 4
 
 
 CONNECTED, SUBSCRIBED = b"\x20\x02\x00\x00", b"\x90\x03\x00\x01\x00"

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.report import Line
 from agent.edge import spool as module
 from agent.edge.spool import Dropped, Spool
-from tests.edge.records import fact
+from tests.edge.records import STAMP, fact, fill
+from wire.messages import Gap, decode_record
+
+STATION = "6408042001143"
 
 
 @pytest.fixture
@@ -21,27 +25,30 @@ def path(tmp_path: Path) -> Path:
 
 
 def filled(path: Path, count: int) -> Spool:
-    spool = Spool(path)
-    for seq in range(spool.last_seq + 1, spool.last_seq + 1 + count):
-        spool.put(fact(spool.epoch, seq))
+    spool = Spool(path, STATION)
+    fill(spool, count)
     return spool
 
 
 def seqs(spool: Spool, after: int = 0, limit: int = 10_000) -> list[int]:
-    return [record.seq for record in spool.after(after, limit)]
+    return [each.seq for each in spool.after(after, limit) if isinstance(each, Line)]
 
 
 def test_records_are_handed_out_as_they_were_put_oldest_first(path: Path) -> None:
     spool = filled(path, 5)
-    assert spool.after(2, 2) == [fact(spool.epoch, 3), fact(spool.epoch, 4)]
+    handed = [decode_record(line.data) for line in spool.after(2, 2)]
+    assert [(record.epoch, record.seq, record.body) for record in handed] == [
+        (spool.epoch, 3, fact(3)),
+        (spool.epoch, 4, fact(4)),
+    ]
     assert seqs(spool) == [1, 2, 3, 4, 5]
     assert spool.after(5, 10) == []
     spool.close()
 
 
 def test_an_empty_spool_begins_at_one(path: Path) -> None:
-    spool = Spool(path)
-    assert (spool.last_seq, spool.oldest, spool.unsent, spool.stored) == (0, 1, 0, 0)
+    spool = Spool(path, STATION)
+    assert (spool.last_seq, spool.floor()[0], spool.unsent, spool.stored) == (0, 1, 0, 0)
     assert len(spool.epoch) == 16
     spool.close()
 
@@ -50,7 +57,7 @@ def test_what_the_centre_has_stored_is_forgotten_and_nothing_else(path: Path) ->
     spool = filled(path, 5)
     spool.forget(3)
     assert seqs(spool) == [4, 5]
-    assert (spool.oldest, spool.stored, spool.unsent, spool.last_seq) == (4, 3, 2, 5)
+    assert (spool.floor()[0], spool.stored, spool.unsent, spool.last_seq) == (4, 3, 2, 5)
     spool.close()
 
 
@@ -59,8 +66,8 @@ def test_numbering_and_epoch_go_on_after_a_restart(path: Path) -> None:
     spool.forget(2)
     epoch = spool.epoch
     spool.close()
-    again = Spool(path)
-    assert (again.epoch, again.last_seq, again.stored, again.oldest) == (epoch, 5, 2, 3)
+    again = Spool(path, STATION)
+    assert (again.epoch, again.last_seq, again.stored, again.floor()[0]) == (epoch, 5, 2, 3)
     again.close()
 
 
@@ -68,8 +75,8 @@ def test_numbering_goes_on_even_when_everything_was_stored(path: Path) -> None:
     spool = filled(path, 5)
     spool.forget(5)
     spool.close()
-    again = Spool(path)
-    assert (again.last_seq, again.oldest, again.unsent) == (5, 6, 0)
+    again = Spool(path, STATION)
+    assert (again.last_seq, again.floor()[0], again.unsent) == (5, 6, 0)
     again.close()
 
 
@@ -78,10 +85,10 @@ def test_a_kill_loses_no_record_that_was_handed_out(path: Path) -> None:
 import sys
 from pathlib import Path
 from agent.edge.spool import Spool
-from tests.edge.records import fact
-spool = Spool(Path(sys.argv[1]))
+from tests.edge.records import STAMP, fact
+spool = Spool(Path(sys.argv[1]), "6408042001143")
 for seq in range(1, 1_000_000):
-    spool.put(fact(spool.epoch, seq))
+    spool.put(fact(seq), STAMP)
     print(spool.after(seq - 1, 1)[0].seq, flush=True)
 """
     command = [sys.executable, "-c", writer, str(path)]
@@ -90,7 +97,7 @@ for seq in range(1, 1_000_000):
         seen = [int(process.stdout.readline()) for _ in range(200)]
         process.send_signal(signal.SIGKILL)
         seen += [int(line) for line in process.stdout if line.endswith(b"\n")]
-    spool = Spool(path)
+    spool = Spool(path, STATION)
     assert spool.set_aside is None
     assert spool.last_seq >= seen[-1] == len(seen)
     assert seqs(spool, limit=1_000_000) == list(range(1, spool.last_seq + 1))
@@ -99,7 +106,7 @@ for seq in range(1, 1_000_000):
 
 def test_each_record_is_on_the_card_before_it_is_handed_out(path: Path) -> None:
     """A power cut may take what was not synced; its number would then be given to another record."""
-    spool = Spool(path)
+    spool = Spool(path, STATION)
     full = 2
     assert spool._database.execute("PRAGMA synchronous").fetchone() == (full,)
     spool.close()
@@ -110,12 +117,12 @@ def test_a_damaged_file_is_set_aside_and_a_new_epoch_begins(path: Path, damage: 
     first = filled(path, 3)
     first.close()
     path.write_bytes(damage)
-    spool = Spool(path)
+    spool = Spool(path, STATION)
     assert spool.set_aside == path.with_name("spool.sqlite3.damaged-1")
     assert spool.set_aside.read_bytes() == damage
     assert spool.epoch != first.epoch
     assert spool.last_seq == 0
-    spool.put(fact(spool.epoch, 1))
+    spool.put(fact(1), STAMP)
     assert seqs(spool) == [1]
     spool.close()
 
@@ -126,7 +133,7 @@ def test_a_file_damaged_in_the_middle_is_set_aside_too(path: Path) -> None:
     for at in range(8192, len(data) - 4096, 4096):
         data[at : at + 200] = b"\xa5" * 200
     path.write_bytes(data)
-    spool = Spool(path)
+    spool = Spool(path, STATION)
     assert spool.set_aside is not None
     spool.close()
 
@@ -134,7 +141,7 @@ def test_a_file_damaged_in_the_middle_is_set_aside_too(path: Path) -> None:
 def test_a_second_damaged_file_does_not_take_the_place_of_the_first(path: Path) -> None:
     for number in (1, 2):
         path.write_bytes(b"nonsense" * 1000)
-        spool = Spool(path)
+        spool = Spool(path, STATION)
         assert spool.set_aside == path.with_name(f"spool.sqlite3.damaged-{number}")
         spool.close()
 
@@ -146,16 +153,16 @@ def test_a_record_that_cannot_be_read_is_passed_over(path: Path, caplog: pytest.
     with database:
         database.execute("UPDATE record SET data = ? WHERE seq IN (2, 3)", (b'{"of":"a newer agent"}',))
     database.close()
-    again = Spool(path)
+    again = Spool(path, STATION)
     assert seqs(again) == [1, 4, 5]
-    assert seqs(again, after=1, limit=1) == [4]
+    assert [type(each) for each in again.after(0, 10)] == [Line, Gap, Gap, Line, Line]
     assert "record 2 in the spool cannot be read and is left out" in caplog.text
     again.close()
 
 
 def test_a_directory_that_cannot_be_written_is_the_operators_to_hear_of(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
-        Spool(tmp_path / "nowhere" / "spool.sqlite3")
+        Spool(tmp_path / "nowhere" / "spool.sqlite3", STATION)
 
 
 def test_a_full_card_loses_nothing_and_its_records_are_written_in_order_later(
@@ -166,13 +173,13 @@ def test_a_full_card_loses_nothing_and_its_records_are_written_in_order_later(
     spool._database.execute(f"PRAGMA max_page_count = {pages}")
     large = {"what": "x" * 3000}
     for seq in range(4, 14):
-        spool.put(fact(spool.epoch, seq, evidence=large))
+        spool.put(fact(seq, evidence=large), STAMP)
     held = spool.unsent - len(seqs(spool))
     assert held > 0
     assert caplog.text.count("holding records in memory") == 1
     assert seqs(spool) == list(range(1, 14 - held))
     spool._database.execute("PRAGMA max_page_count = 100000")
-    spool.put(fact(spool.epoch, 14))
+    spool.put(fact(14), STAMP)
     assert seqs(spool) == list(range(1, 15))
     assert spool.unsent == 14
     spool.close()
@@ -194,10 +201,10 @@ def test_what_is_held_in_memory_is_bounded(path: Path, monkeypatch: pytest.Monke
     spool = filled(path, 1)
     spool._database.execute("PRAGMA query_only = 1")
     for seq in range(2, 20):
-        spool.put(fact(spool.epoch, seq))
+        spool.put(fact(seq), STAMP)
     assert spool.unsent == 1 + 5
     spool._database.execute("PRAGMA query_only = 0")
-    spool.put(fact(spool.epoch, 20))
+    spool.put(fact(20), STAMP)
     assert seqs(spool) == [1, 16, 17, 18, 19, 20]
     spool.close()
 
@@ -206,15 +213,15 @@ def test_a_full_spool_drops_its_oldest_and_says_which(path: Path, monkeypatch: p
     monkeypatch.setattr(module, "RECORDS_AT_MOST", 50)
     monkeypatch.setattr(module, "DROPPED_AT_ONCE", 10)
     spool = filled(path, 50)
-    assert spool.put(fact(spool.epoch, 51)) == Dropped(1, 10)
-    assert spool.put(fact(spool.epoch, 52)) is None
+    assert spool.put(fact(51), STAMP) == Dropped(1, 10)
+    assert spool.put(fact(52), STAMP) is None
     assert seqs(spool) == list(range(11, 53))
-    assert (spool.oldest, spool.last_seq) == (11, 52)
+    assert (spool.floor()[0], spool.last_seq) == (11, 52)
     spool.close()
 
 
 def test_two_threads_may_put_and_forget_at_once(path: Path) -> None:
-    spool = Spool(path)
+    spool = Spool(path, STATION)
 
     def forget() -> None:
         while spool.stored < 300:
@@ -224,7 +231,7 @@ def test_two_threads_may_put_and_forget_at_once(path: Path) -> None:
     forgetting = threading.Thread(target=forget)
     forgetting.start()
     for seq in range(1, 301):
-        spool.put(fact(spool.epoch, seq))
+        spool.put(fact(seq), STAMP)
     forgetting.join(30)
     assert (spool.stored, spool.unsent, spool.last_seq) == (300, 0, 300)
     spool.close()

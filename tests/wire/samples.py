@@ -1,14 +1,18 @@
 """The values that the golden files hold, written out once more by hand."""
 
+import msgspec
+
 from wire.messages import (
     Active,
     Delivery,
     EachWay,
     Fact,
     Forecast,
+    Gap,
     Health,
     Public,
     Record,
+    Seal,
     Signal,
     Stamp,
     State,
@@ -16,6 +20,7 @@ from wire.messages import (
     Summary,
     UplinkState,
     UplinkSummary,
+    encode,
 )
 
 STATION = "6408042001143"
@@ -91,6 +96,7 @@ FACT = Record(
         after="dead",
         evidence={"cause": "silence", "silence_s": 1.31, "limit_s": 1.3, "rtt_ms": None},
     ),
+    link="9BP9WUmo1O/0",
 )
 
 SUMMARY = Record(
@@ -162,11 +168,36 @@ SUMMARY = Record(
     ),
 )
 
+SEAL = Record(
+    epoch="0a1b2c3d4e5f6071",
+    seq=43,
+    stamp=STAMP,
+    body=Seal(
+        upto=41,
+        chain="LCa0a2j/xo/5m0U8HTBBNBNCLXBkg7+g+YpeiGJm564=",
+        signature="MAYCAQECAQI=",
+        key="wv+xE1Gl/l0p",
+        certificate="-----BEGIN CERTIFICATE-----\n",
+    ),
+    link="Fx1WzlBr8fdd",
+)
+
+
+def raw(*records: Record) -> tuple[msgspec.Raw, ...]:
+    return tuple(msgspec.Raw(encode(record)) for record in records)
+
+
 SAMPLES: dict[str, State | Delivery | Stored] = {
     "state": STATE,
     "will": WILL,
-    "delivery_fact": Delivery(station=STATION, oldest=41, records=(FACT,)),
-    "delivery_summary": Delivery(station=STATION, oldest=42, records=(SUMMARY,)),
-    "delivery_log": Delivery(station=STATION, oldest=7, records=(FACT, SUMMARY)),
-    "stored": Stored(epoch="0a1b2c3d4e5f6071", seq=42),
+    "delivery_fact": Delivery(station=STATION, oldest=41, records=raw(FACT)),
+    "delivery_summary": Delivery(station=STATION, oldest=42, records=raw(SUMMARY)),
+    "delivery_log": Delivery(station=STATION, oldest=7, records=raw(FACT, SUMMARY)),
+    "delivery_seal": Delivery(
+        station=STATION,
+        oldest=43,
+        records=raw(SEAL),
+        gaps=(Gap(first=7, last=41, link="1sGfPKCbQqCT", chain="LCa0a2j/xo/5m0U8HTBBNBNCLXBkg7+g+YpeiGJm564="),),
+    ),
+    "stored": Stored(epoch="0a1b2c3d4e5f6071", seq=42, link="Fx1WzlBr8fdd"),
 }

@@ -1,4 +1,4 @@
-"""Three tables: stations as they are, records as they came, and how far each station's records are complete."""
+"""The tables: stations as they are, records as they came, how far they are complete, and what their chain proves."""
 
 from typing import ClassVar
 
@@ -31,7 +31,10 @@ class Record(models.Model):
     uptime_s = models.FloatField()
     wall_s = models.FloatField()
     synced = models.BooleanField()
-    body = models.TextField()
+    data = models.BinaryField(null=True)
+    """Byte for byte as the agent wrote it; None of what came before this was kept."""
+    body = models.TextField(default="")
+    """Of a record without `data`."""
     arrived_s = models.FloatField()
     is_late = models.BooleanField()
     """It arrived after a record of the same epoch with a higher seq."""
@@ -50,9 +53,45 @@ class Mark(models.Model):
     epoch = models.CharField(max_length=64)
     stored = models.BigIntegerField()
     highest = models.BigIntegerField()
+    trail = models.TextField(default="")
+    """How far the chain was followed, as JSON of central.core.chain.Trail."""
 
     class Meta:
         db_table = "mark"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["station", "epoch"], name="mark_identity"),
+        ]
+
+
+class Gap(models.Model):
+    """Records that the station dropped, by its own word."""
+
+    station = models.CharField(max_length=13)
+    epoch = models.CharField(max_length=64)
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    link = models.CharField(max_length=64)
+    chain = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "gap"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["station", "epoch", "first"], name="gap_identity"),
+        ]
+
+
+class Finding(models.Model):
+    """What following a chain brought to light, once each."""
+
+    station = models.CharField(max_length=13)
+    epoch = models.CharField(max_length=64)
+    kind = models.CharField(max_length=16)
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    noticed_s = models.FloatField()
+
+    class Meta:
+        db_table = "finding"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["station", "epoch", "kind", "first"], name="finding_identity"),
         ]

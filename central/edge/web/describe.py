@@ -9,7 +9,7 @@ from central.core.fleet import News, StationView
 from central.edge.tables.models import Record
 from wire import evidence
 from wire.codes import CODES
-from wire.messages import Fact, Stamp, Summary
+from wire.messages import Fact, Seal, Stamp, Summary, decode_record
 
 
 def describe(view: StationView, now_s: float) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _time(view: StationView, stamp: Stamp, arrived_s: float, now_s: float) -> di
 
 
 def describe_record(view: StationView, record: Record, now_s: float) -> dict[str, Any]:
-    body = msgspec.json.decode(record.body, type=Fact | Summary)
+    body = _body(record)
     stamp = Stamp(record.boot, record.uptime_s, record.wall_s, record.synced)
     described = {
         "epoch": record.epoch,
@@ -83,7 +83,20 @@ def describe_record(view: StationView, record: Record, now_s: float) -> dict[str
     }
     if isinstance(body, Fact):
         return described | _fact(body)
+    if isinstance(body, Seal):
+        return described | {"upto": body.upto}
+    if body is None:
+        return described
     return described | {"span_s": body.span_s, "uplinks": [_measured(uplink) for uplink in body.uplinks]}
+
+
+def _body(record: Record) -> Fact | Summary | Seal | None:
+    """None of what was not understood when it came: a newer centre may understand it, but did not judge it."""
+    if record.kind == "unread":
+        return None
+    if record.data is None:
+        return msgspec.json.decode(record.body, type=Fact | Summary)
+    return decode_record(bytes(record.data)).body
 
 
 def _measured(uplink: Any) -> dict[str, Any]:
