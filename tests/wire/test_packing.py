@@ -1,0 +1,57 @@
+"""Packed payloads: what comes out is what went in, it is small, and what a stranger packs does no harm."""
+
+import hashlib
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.wire.samples import SAMPLES
+from wire.messages import LARGEST_BYTES, BadMessage, encode
+from wire.packing import DICTIONARY, PACKED, pack, unpack
+
+
+def packed(data: bytes) -> bytes:
+    packing = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=DICTIONARY)
+    return PACKED + packing.compress(data) + packing.flush()
+
+
+@given(st.binary(max_size=2000).map(lambda data: b"{" + data))
+def test_what_is_packed_is_unpacked(data: bytes) -> None:
+    assert unpack(pack(data)) == data
+    assert len(pack(data)) <= len(data)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_our_messages_shrink_to_less_than_half(name: str) -> None:
+    data = encode(SAMPLES[name])
+    assert unpack(pack(data)) == data
+    if len(data) > 200:
+        assert len(pack(data)) < len(data) / 2
+
+
+def test_plain_json_is_read_as_well() -> None:
+    assert unpack(b'{"v":1}') == b'{"v":1}'
+    assert unpack(b"") == b""
+
+
+def test_a_dictionary_is_never_changed() -> None:
+    assert hashlib.sha256(DICTIONARY).hexdigest()[:16] == "1b5aefd805138aec"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [PACKED, PACKED + b"\xff", pack(b"{" + bytes(500))[:-2], pack(b"{" + bytes(500)) + b"x"],
+)
+def test_what_is_not_packed_by_us_is_refused(payload: bytes) -> None:
+    with pytest.raises(BadMessage):
+        unpack(payload)
+
+
+def test_a_bomb_is_not_blown_up() -> None:
+    bomb = packed(bytes(50_000_000))
+    assert len(bomb) < 60_000
+    with pytest.raises(BadMessage, match="more than"):
+        unpack(bomb)
+    assert unpack(packed(bytes(LARGEST_BYTES))) == bytes(LARGEST_BYTES)
