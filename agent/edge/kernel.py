@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from agent.core.events import Event, HandedOver, KernelSeen, Noticed, RoutesRefused, RoutesRepaired
 from agent.core.nft_table import NFT_TABLE
 from agent.core.routes import ACTIVE_TABLE, Route, Wish
@@ -24,6 +22,7 @@ from agent.edge.carrier import Carriers
 from agent.edge.departures import Departed, Departures
 from agent.edge.lookup import device_to
 from agent.edge.netlink import Change, Netlink
+from agent.edge.rtnl import NetlinkError
 from agent.edge.shaper import Shaper
 from agent.edge.sysctl import Sysctls
 

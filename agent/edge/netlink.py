@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pyroute2 import AsyncIPRoute
-from pyroute2.common import AddrPool
-from pyroute2.netlink import rtnl
-from pyroute2.netlink.exceptions import NetlinkError
-
 from agent.core.events import KernelSeen
 from agent.core.nft_table import MARKS
 from agent.core.routes import ACTIVE_TABLE, BY_CHOICE, MAIN_TABLE, PROTOCOL, Link, Route, Rule, Wish
 from agent.core.station import Family
 from agent.edge.rawnetlink import FAMILY
+from agent.edge.rtnl import AddrPool, AsyncIPRoute, NetlinkError
+from agent.edge.rtnl import groups as rtnl
 
 NAME = {number: family for family, number in FAMILY.items()}
 GROUPS = (
