@@ -7,17 +7,25 @@ from collections import deque
 from zlib import crc32
 
 from agent.core.bandwidth import Allowance, Measured
+from agent.core.budget import caps
 from agent.core.delivery import Way, message_s, photos_s
 from agent.core.events import MeasureBandwidth
+from agent.core.history import MONTH_S
 from agent.core.station import Kind, Station, Uplink
 from wire.messages import Fact, Forecast, Health
 
 EVERY_S = {Kind.FIBRE: 900.0, Kind.LTE: 900.0, Kind.LEO: 900.0, Kind.GEO: 3600.0}
 NOT_BEFORE_S = 120.0  # after the start: first it must be known whether the uplink is good at all
 COST_BYTES = 200_000  # a train each way with what goes with it
+SHARE = 0.25  # of what measuring may cost in a month; the rest keeps the judge awake, and is for trouble
 USE_AT_MOST = 0.3  # of what either way can carry
 USE_OVER_S = 10.0
 SHARE_AT_LEAST = 0.1  # of a way that is full: a new connection takes its part
+
+
+def every_s(uplink: Uplink) -> float:
+    """As often as the kind is worth it, and as its budget bears."""
+    return max(EVERY_S[uplink.kind], MONTH_S * COST_BYTES / (SHARE * max(caps(uplink).month_bytes, COST_BYTES)))
 
 
 class Trials:
@@ -25,6 +33,7 @@ class Trials:
 
     def __init__(self, station: Station, uplink: Uplink, now: float) -> None:
         self._uplink, self._named = uplink, f"{station.station} {uplink.name}"
+        self._every_s = every_s(uplink)
         self._from, self._number = now + NOT_BEFORE_S, 0
         self._capacity_mbps: tuple[float | None, float | None] = (None, None)
         self._measured_at = now
@@ -44,7 +53,7 @@ class Trials:
         if now < self.due_at:
             return None
         self._number += 1
-        self._from += EVERY_S[self._uplink.kind] * max(1, (now - self._from) // EVERY_S[self._uplink.kind])
+        self._from += self._every_s * max(1, (now - self._from) // self._every_s)
         self.due_at = self._moment()
         why = self._why_not(may, health)
         return MeasureBandwidth(self._uplink.name, COST_BYTES) if why is None else self.skip(why)
@@ -75,7 +84,7 @@ class Trials:
     def _moment(self) -> float:
         """Another one for each station, uplink and period, and the same in every replay."""
         share = crc32(f"{self._named} {self._number}".encode()) / 2**32
-        return self._from + share * EVERY_S[self._uplink.kind]
+        return self._from + share * self._every_s
 
     def _why_not(self, may: Allowance, health: Health) -> str | None:
         if health is not Health.UP:

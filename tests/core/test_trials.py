@@ -6,20 +6,23 @@ import pytest
 from msgspec.structs import replace
 
 from agent.core.bandwidth import Allowance, Measured, OneWay
+from agent.core.budget import caps
 from agent.core.decide import Phase
 from agent.core.delivery import Way, message_s, photos_s
 from agent.core.events import BandwidthMeasured, Effect, Event, MeasureBandwidth, NotMeasured, PhaseSet
-from agent.core.station import Centre, Kind, Station, Uplink
-from agent.core.trials import COST_BYTES, EVERY_S, NOT_BEFORE_S, SHARE_AT_LEAST, Trials
+from agent.core.history import MONTH_S
+from agent.core.station import Centre, Kind, Metered, Spending, Station, Uplink
+from agent.core.trials import COST_BYTES, EVERY_S, NOT_BEFORE_S, SHARE, SHARE_AT_LEAST, Trials, every_s
 from tests.core.driven import Driven
 from wire.messages import Fact, Health
 
 ENOUGH = Allowance(10**9)
 DAY_S = 86_400.0
+RICH = Spending(1000.0, 30_000.0)
 
 
 def lone(kind: Kind = Kind.LTE, station: str = "6408042001143", measure: str | None = "198.51.100.10:8621") -> Trials:
-    uplink = Uplink("a", "wan0", kind)
+    uplink = Uplink("a", "wan0", kind, budget=RICH)
     return Trials(Station(station, (uplink,), ("198.51.100.1",), Centre("mqtt://x", measure)), uplink, 0.0)
 
 
@@ -47,6 +50,18 @@ def test_once_in_each_period_at_a_moment_that_nobody_shares(kind: Kind) -> None:
     phases = sorted((moment - NOT_BEFORE_S) % EVERY_S[kind] / EVERY_S[kind] for moment in moments)
     assert phases[0] < 0.2 and phases[-1] > 0.8
     assert not set(moments) & set(day(lone(kind, "6408042001144")))
+
+
+@pytest.mark.parametrize(
+    ("metered", "budget"), [(None, None), (Metered(3000), None), (Metered(500), None), (None, Spending(1.0, 20.0))]
+)
+def test_a_month_of_tests_takes_a_quarter_of_what_measuring_may_cost(
+    metered: Metered | None, budget: Spending | None
+) -> None:
+    for kind in Kind:
+        uplink = Uplink("a", "wan0", kind, metered=metered, budget=budget)
+        assert MONTH_S / every_s(uplink) * COST_BYTES <= SHARE * caps(uplink).month_bytes * 1.001
+        assert every_s(uplink) >= EVERY_S[kind]
 
 
 def test_after_a_long_sleep_one_test_is_due_and_not_a_hundred() -> None:
@@ -159,11 +174,11 @@ class Trying(Driven):
         return [effect.uplink for effect in self.effects if isinstance(effect, MeasureBandwidth)]
 
 
-def test_each_uplink_is_tested_four_times_an_hour() -> None:
+def test_each_uplink_is_tested_twice_an_hour() -> None:
     trying = Trying()
-    trying.run(3600)
+    trying.run(3 * 3600)
     for name in ("fibre", "lte"):
-        assert 3 <= trying.tested.count(name) <= 5
+        assert 5 <= trying.tested.count(name) <= 8
 
 
 def test_while_votes_are_counted_nothing_is_tested_and_that_is_told() -> None:
