@@ -1,4 +1,4 @@
-"""The commands: run, check, status, diagnose, move, auto, phase, measure, cleanup."""
+"""The commands: run, check, status, diagnose, move, auto, phase, measure, enrol, renew, cleanup."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ from agent.edge import control, key, privileges, systemd
 from wire.evidence import heard_en
 from wire.messages import Public, Signal
 
-GOOD, MISTAKE, NOT_RUNNING, NOT_MEASURED = 0, 2, 3, 4
+GOOD, MISTAKE, NOT_RUNNING, NOT_MEASURED, NOT_NOW = 0, 2, 3, 4, 5
 PHASES = "while votes are counted (count) and sent (upload), traffic stays where it is unless its uplink fails"
 PLANS = {
     "open": "open: nothing is limited",
@@ -172,6 +172,27 @@ def _measure(parsed: argparse.Namespace) -> int:
     return GOOD
 
 
+def _enrol(parsed: argparse.Namespace) -> int:
+    from agent.enrol.command import CannotEnrol, Wanted, enrol  # cryptography is 12 MB; no other command needs it
+
+    asked = (parsed.code, parsed.url, parsed.fingerprint, parsed.request, parsed.answer, parsed.state_dir)
+    try:
+        print(enrol(Wanted(parsed.config, *asked, lang=_language())))
+    except CannotEnrol as why:
+        raise Refusal(str(why), NOT_NOW if why.again else MISTAKE) from None
+    return GOOD
+
+
+def _renew(parsed: argparse.Namespace) -> int:
+    from agent.enrol.command import CannotEnrol, renew
+
+    try:
+        print(renew(Path(load(parsed.config).state_dir), _language()))
+    except CannotEnrol as why:
+        raise Refusal(str(why), NOT_NOW if why.again else MISTAKE) from None
+    return GOOD
+
+
 def _cleanup(parsed: argparse.Namespace) -> int:
     from agent.edge.kernel import clean_up
 
@@ -294,8 +315,22 @@ def _parser() -> argparse.ArgumentParser:
     phase.add_argument("phase", choices=list(Phase), help="normal ends the others")
     phase.add_argument("--for", dest="for_s", type=_duration, metavar="TIME", help="6h; default: until normal")
     _add_measure(command("measure", _measure, "measure what an uplink can carry now, within its budget"))
+    _add_enrol(command("enrol", _enrol, "become a station by the code on its card, or by what its QR says"))
+    command("renew", _renew, "ask for the next certificate now; the running agent does so by itself")
     command("cleanup", _cleanup, "remove every rule, route, nft table and queue of ours; no agent may be running")
     return parser
+
+
+def _add_enrol(enrol: argparse.ArgumentParser) -> None:
+    enrol.add_argument("code", nargs="?", metavar="CODE", help="without it, it is asked for")
+    enrol.add_argument("--url", metavar="URL", help="of the centre, as on the card; the QR has it")
+    enrol.add_argument("--ca-fingerprint", dest="fingerprint", metavar="HEX", help="as on the card; the QR has it")
+    enrol.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="where there is no configuration yet; default /var/lib/siaga"
+    )
+    by_file = enrol.add_mutually_exclusive_group()
+    by_file.add_argument("--request", type=Path, metavar="FILE", help="without any uplink: write what the centre signs")
+    by_file.add_argument("--answer", type=Path, metavar="FILE", help="take what the centre has answered")
 
 
 def _add_measure(measure: argparse.ArgumentParser) -> None:

@@ -246,8 +246,8 @@ def _lan_mistakes(lan: Lan, uplinks: tuple[Uplink, ...]) -> list[str]:
 
 def _centre_mistakes(centre: Centre) -> list[str]:
     found = []
-    if not _is_url(centre.broker, "mqtt"):
-        found.append(f'centre.broker = "{centre.broker}": must be mqtt://host or mqtt://host:port')
+    if not (_is_url(centre.broker, "mqtt") or _is_url(centre.broker, "mqtts")):
+        found.append(f'centre.broker = "{centre.broker}": must be mqtts://host[:port], or mqtt:// in a laboratory')
     if centre.measure is not None and not (_is_url(f"udp://{centre.measure}", "udp") and _has_port(centre.measure)):
         found.append(f"centre.measure = {_short(centre.measure)}: must be host:port, as 198.51.100.10:8621")
     if centre.seen is not None and not _is_page(centre.seen):

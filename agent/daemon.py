@@ -51,12 +51,14 @@ from agent.edge.icmp import Prober
 from agent.edge.kernel import Kernel
 from agent.edge.metrics import Responder
 from agent.edge.modem import Modems
+from agent.edge.renewer import Renewer
 from agent.edge.sealer import Sealer
 from agent.edge.seen import Mirror
 from agent.edge.spool import Head, Spool
 from agent.edge.stamp import Asker
 from agent.edge.tester import Tester
 from agent.edge.traffic import Traffic
+from agent.edge.trust import TimeKeeper
 from wire import evidence
 from wire.messages import Fact, Seal, Stamp, Summary
 
@@ -96,6 +98,8 @@ class Daemon:
         self._mirror = Mirror(station, self.emit)
         self._responder = Responder(station, self._metrics)
         self._courier = Courier(station, self._spool, version, self._stamp, self._tell)
+        self._renewer = Renewer(station, self.emit, self._courier.move)
+        self._time = TimeKeeper(state_dir)
         self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
         self._sealer = Sealer(station, self._head, self._keep_seal, self.emit)
         self._notify = systemd.Notify()
@@ -122,7 +126,7 @@ class Daemon:
             server = await control.serve(Path(self._station.state_dir), self._answer)
             self._courier.start()
             edges = (self._kernel, self._traffic, self._modems, self._examiner, self._tester, self._mirror)
-            lasting = [tasks.create_task(each.run()) for each in (*edges, self._responder, self._sealer)]
+            lasting = [tasks.create_task(each.run()) for each in (*edges, self._responder, self._sealer, self._renewer)]
             self._notify.ready()
             await self._think()
             server.close()
@@ -242,6 +246,8 @@ class Daemon:
             log.error("%s events were dropped: the loop could not follow", self._overrun)
             self._overrun = 0
         self._notify.alive()
+        if self._time.due(time.monotonic()):
+            self._card.submit(self._time.keep)
         if (date := self._calendar.new_date()) is not None:
             self.emit(DateKnown(*date))
         return (self._notify.watchdog_s or 20) / 4

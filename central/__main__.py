@@ -1,12 +1,13 @@
 """The commands of the centre."""
 
 import argparse
+import datetime
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from central.config import ConfigError, load
+from central.config import ConfigError, Settings, load
 from central.edge import systemd
 
 OPERATORS_MISTAKE = 2
@@ -14,11 +15,15 @@ OPERATORS_MISTAKE = 2
 
 def main() -> int:
     options = _parser().parse_args()
-    flags = {key: value for key in ("http", "mqtt", "data") if (value := getattr(options, key)) is not None}
+    flags = {key: value for key in ("http", "mqtt", "data") if (value := getattr(options, key, None)) is not None}
     try:
         settings = load(options.config, flags)
     except ConfigError as why:
         return _refuse(str(why))
+    return _serve(settings) if options.command == "run" else _do(options, settings)
+
+
+def _serve(settings: Settings) -> int:
     from central.daemon import CannotStart, run  # late, so that --help does not wait for Django
 
     try:
@@ -26,6 +31,15 @@ def main() -> int:
     except CannotStart as why:
         return _refuse(str(why))
     return 0
+
+
+def _do(options: argparse.Namespace, settings: Settings) -> int:
+    from central import commands
+
+    try:
+        return commands.run(options, settings)
+    except commands.Refusal as why:
+        return _refuse(str(why))
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,7 +59,40 @@ def _parser() -> Parser:
     run.add_argument("--http", metavar="HOST:PORT", help="where the pages are served (127.0.0.1:8080)")
     run.add_argument("--mqtt", metavar="HOST:PORT", help="where stations connect (127.0.0.1:1883)")
     run.add_argument("--data", metavar="DIR", help="where everything is kept (./siaga-data)")
+    _add_identity(commands)
     return parser
+
+
+def _add_identity(commands: Any) -> None:
+    def command(name: str, what: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(name, help=what, description=what)
+        added.add_argument("--config", type=Path, metavar="F", help="settings in YAML, as of `run`")
+        added.add_argument("--data", metavar="DIR", help="where everything is kept (./siaga-data)")
+        return added
+
+    command("ca", "make the authority if there is none, and show its fingerprint")
+    cards = command("cards", "print one Kartu Pasang for each station of a list")
+    cards.add_argument("--election", required=True, metavar="NAME")
+    cards.add_argument(
+        "--csv", required=True, type=Path, metavar="FILE", help="columns station, name, village, district"
+    )
+    cards.add_argument("--valid-until", type=_day, metavar="DATE", help="2027-02-15; default: in 30 days")
+    cards.add_argument("--out", type=Path, metavar="PDF", help="default: kartu-pasang-FILE.pdf")
+    sign = command("sign", "answer a request that came as a file, from a device without any uplink")
+    sign.add_argument("file", type=Path, metavar="FILE")
+    sign.add_argument("code", metavar="CODE", help="of the station's card")
+    sign.add_argument("--out", type=Path, metavar="FILE", help="default: the request's name with .answer")
+    command("revoke", "end a station's certificates at once").add_argument("station", metavar="STATION")
+    command("release", "a supervisor's word that a card that was used twice is settled").add_argument(
+        "station", metavar="STATION"
+    )
+
+
+def _day(text: str) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; write 2027-02-15") from None
 
 
 def run_help() -> str:

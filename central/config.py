@@ -17,6 +17,7 @@ from wire.stamp import read_key
 SYSTEM_DATA = Path("/var/lib/siaga-central")
 USER_DATA = Path("siaga-data")
 HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+NAME_LETTERS, SUPPORT_LETTERS = 253, 60
 
 
 class ConfigError(Exception):
@@ -34,7 +35,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`broker` is a path to nats-server, `mqtt://HOST:PORT` of one that runs elsewhere, or None to look for one."""
+    """`broker` is a path to nats-server, `mqtt://` or `mqtts://HOST:PORT` of one that runs elsewhere, or None."""
 
     http: Endpoint
     mqtt: Endpoint
@@ -54,15 +55,45 @@ class Settings:
     """Whose an address is by which a station asks."""
     proxies: tuple[str, ...] = ()
     """Addresses of web proxies before us, which may say who has asked them."""
+    mqtts: Endpoint | None = None
+    """Where stations connect by TLS with certificates of ours, instead of `mqtt`."""
+    enrol: Endpoint | None = None
+    """Where devices get their certificates by the code on a card; None: only by files."""
+    names: tuple[str, ...] = ()
+    """Names and addresses by which stations reach this centre; the first stands on cards."""
+    support: str = ""
+    """A telephone number for the cards."""
+    station_config: Path | None = None
+    """What a new station's configuration begins with."""
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether this centre is an authority: then stations have certificates."""
+        return bool(self.mqtts or self.enrol or (self.broker or "").startswith(MQTTS_URL))
+
+    @property
+    def broker_for_stations(self) -> str:
+        """mqtts://host:port as stations reach it."""
+        if self.broker and self.broker.startswith((MQTT_URL, MQTTS_URL)):
+            return self.broker
+        if self.mqtts is None:
+            return f"mqtt://{Endpoint(self.names[0], self.mqtt.port)}"
+        return f"mqtts://{Endpoint(self.names[0], self.mqtts.port)}"
+
+    @property
+    def enrol_url(self) -> str:
+        """https://host:port as devices reach it; empty when they cannot."""
+        return f"https://{Endpoint(self.names[0], self.enrol.port)}" if self.enrol else ""
 
     @property
     def outside_broker(self) -> Endpoint | None:
-        return (
-            endpoint(self.broker.removeprefix(MQTT_URL)) if self.broker and self.broker.startswith(MQTT_URL) else None
-        )
+        for scheme in (MQTT_URL, MQTTS_URL):
+            if self.broker and self.broker.startswith(scheme):
+                return endpoint(self.broker.removeprefix(scheme))
+        return None
 
 
-MQTT_URL = "mqtt://"
+MQTT_URL, MQTTS_URL = "mqtt://", "mqtts://"
 
 
 def load(file: Path | None, flags: dict[str, str]) -> Settings:
@@ -75,6 +106,8 @@ def load(file: Path | None, flags: dict[str, str]) -> Settings:
                 settings = replace(settings, **{key: _reader(key)(value)})
             except ValueError as why:
                 mistakes.append(f"{source}{key} = {value!r}: {why}")
+    if settings.is_secured and not settings.names and not mistakes:
+        mistakes.append("names is missing: by which names or addresses do stations reach this centre? as in [10.8.0.1]")
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return settings
@@ -125,12 +158,20 @@ def _folder(value: Any) -> Path:
 
 def _broker(value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError("expected the path of nats-server, or mqtt://HOST:PORT")
-    if value.startswith(MQTT_URL):
-        endpoint(value.removeprefix(MQTT_URL))
-    elif "://" in value:
-        raise ValueError("only mqtt:// is spoken")
+        raise ValueError("expected the path of nats-server, mqtt://HOST:PORT or mqtts://HOST:PORT")
+    for scheme in (MQTT_URL, MQTTS_URL):
+        if value.startswith(scheme):
+            endpoint(value.removeprefix(scheme))
+            return value
+    if "://" in value:
+        raise ValueError("only mqtt:// and mqtts:// are spoken")
     return value
+
+
+def _file(value: Any) -> Path:
+    if not isinstance(value, str) or not value or not Path(value).is_file():
+        raise ValueError("expected the path of a file that is there")
+    return Path(value)
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -158,6 +199,19 @@ def _addresses(value: Any) -> tuple[str, ...]:
         return tuple(str(ip_address(each)) for each in map(str, value))
     except ValueError as why:
         raise ValueError(f"{why}; expected a list of addresses, as in [127.0.0.1]") from None
+
+
+def _reached(value: Any) -> tuple[str, ...]:
+    for name in _names(value):
+        if not (name.isascii() and name.isprintable()) or set(name) & set(' /#@[]"') or len(name) > NAME_LETTERS:
+            raise ValueError(f"{name[:NAME_LETTERS]!r} is no name of a host and no address")
+    return _names(value)
+
+
+def _line(value: Any) -> str:
+    if not isinstance(value, str | int) or not 0 < len(str(value)) <= SUPPORT_LETTERS or not str(value).isprintable():
+        raise ValueError(f"expected a line of at most {SUPPORT_LETTERS} letters, as in 0812-3456-7890")
+    return str(value)
 
 
 def _key(value: Any) -> bytes:
@@ -199,4 +253,9 @@ READERS = {
     "stamp_key": _key,
     "measure": endpoint,
     "quiet": _quiet,
+    "mqtts": endpoint,
+    "enrol": endpoint,
+    "names": _reached,
+    "support": _line,
+    "station_config": _file,
 }

@@ -8,19 +8,22 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from central.config import Endpoint, Settings
+from central.config import MQTTS_URL, Endpoint, Settings
 from central.edge import measuring, reflector, systemd
 from central.edge.broker import Broker, BrokerError, find_program, listener, reachable
+from central.edge.enrolment import Enrolment, EnrolmentError, Offer, config_mistake
+from central.edge.papers import Papers, session_name
 from central.edge.web import settings as web_settings
 
 LOOK_EVERY_S = 0.25
 RESTART_FIRST_S = 0.25
 RESTART_LONGEST_S = 10.0
+ANY = ("0.0.0.0", "::")
 DEATH_PATIENCE_S = 2.0  # what a centre that was just killed may need to let go of its files and ports
 
 QUIET = {  # what any stranger can cause by asking for a page must not fill the log
@@ -58,17 +61,13 @@ def run(settings: Settings) -> None:
     lock = _own(settings.data)
     started: list[Part] = []
     try:
-        for part in [
-            *_parts(settings, _bound("http", settings.http, listener)),
-            *_reflectors(settings),
-            *_testers(settings),
-        ]:
+        for part in _in_order(settings):
             part.start()
             started.append(part)
             part.wait_until_ready()
         _announce(settings)
         look_after([Care(part) for part in started], stopping)
-    except BrokerError as why:
+    except (BrokerError, EnrolmentError) as why:
         raise CannotStart(str(why)) from None
     finally:
         systemd.notify("STOPPING=1")
@@ -107,25 +106,59 @@ def _bound(key: str, to: Endpoint, listen: Callable[[str, int], socket.socket]) 
             time.sleep(0.05)
 
 
-def _parts(settings: Settings, page_listener: socket.socket) -> list[Part]:
-    """Store first, then broker, collector and pages; nothing runs yet except the checks."""
+def _in_order(settings: Settings) -> Iterator[Part]:
+    """Store first, then who makes the papers, broker, collector, pages: each is made when the one before is ready."""
+    page_listener = _bound("http", settings.http, listener)
     web_settings.configure(settings.data, hosts(settings), settings.networks)
-    from central.edge.collector import REDELIVERY_S, Collector  # late: Django's models exist only after its settings
-    from central.edge.store import StoreError, open_store
+    from central.edge.store import StoreError, open_store  # late: Django's models exist only after its settings
     from central.edge.web.server import Web
 
     try:
         open_store(settings.data / "siaga.sqlite3")
     except StoreError as why:
         raise CannotStart(str(why)) from None
-    outside = settings.outside_broker
-    web = Web(page_listener, settings.proxies)
+    if settings.is_secured:
+        yield _desk(settings)
+    yield from _hearing(settings)
+    yield Web(page_listener, settings.proxies)
+    yield from _reflectors(settings)
+    yield from _testers(settings)
+
+
+def _desk(settings: Settings) -> Part:
+    if settings.station_config is not None and (mistake := config_mistake(settings.station_config)):
+        raise CannotStart(f"station_config {settings.station_config}: {mistake}")
+    bound = _bound("enrol", settings.enrol, listener) if settings.enrol else None
+    return Enrolment(settings.data, offer(settings), bound)
+
+
+def offer(settings: Settings) -> Offer:
+    """What a device is told when it enrols."""
+    here = [endpoint.host for endpoint in (settings.mqtts, settings.enrol) if endpoint and endpoint.host not in ANY]
+    own = dict.fromkeys([*settings.names, *here, "localhost", "127.0.0.1", "::1"])  # each once, in this order
+    return Offer(tuple(own), settings.broker_for_stations, settings.enrol_url, settings.station_config)
+
+
+def _hearing(settings: Settings) -> Iterator[Part]:
+    from central.edge.collector import CLIENT_ID, REDELIVERY_S, Collector, Session
+    from central.edge.permissions import Doorkeeper, secured
+
+    papers = Papers(settings.data)
+    outside, within = settings.outside_broker, settings.mqtts or settings.mqtt
+    is_secured = bool(settings.mqtts) if outside is None else (settings.broker or "").startswith(MQTTS_URL)
+    session = Session(session_name(papers), papers) if is_secured else Session(CLIENT_ID)
     if outside:
-        return [Collector(outside.host, outside.port), web]
-    broker = Broker(find_program(settings.broker), settings.data / "broker", settings.mqtt.host, settings.mqtt.port)
+        yield Collector(outside.host, outside.port, session=session)
+        return
+    folder = settings.data / ("broker-tls" if is_secured else "broker")  # what one holds for us the other never gives
+    allowed = secured(papers, time.time()) if is_secured else None
+    broker = Broker(find_program(settings.broker), folder, within.host, within.port, allowed)
     broker.prepare()
     first_wait_s = REDELIVERY_S if broker.has_history() else 0.0
-    return [broker, Collector(reachable(settings.mqtt.host), settings.mqtt.port, first_wait_s), web]
+    yield broker
+    if is_secured:
+        yield Doorkeeper(papers, broker)
+    yield Collector(reachable(within.host), within.port, first_wait_s, session=session)
 
 
 def _reflectors(settings: Settings) -> list[Part]:
@@ -150,13 +183,16 @@ def hosts(settings: Settings) -> list[str]:
 
 
 def _announce(settings: Settings) -> None:
-    broker = f"mqtt://{settings.outside_broker or settings.mqtt}"
+    inside = f"mqtts://{settings.mqtts}" if settings.mqtts else f"mqtt://{settings.mqtt}"
+    broker = settings.broker if settings.outside_broker else inside
     print(f"page    http://{settings.http}/")
     print(f"broker  {broker}{' (not ours)' if settings.outside_broker else ''}")
     if settings.stamp:
         print(f"stamp   {settings.stamp}{'' if settings.stamp_key else ' (anybody)'}")
     if settings.measure:
         print(f"measure {settings.measure} (anybody)")
+    if settings.enrol:
+        print(f"enrol   https://{settings.enrol} (names: {', '.join(settings.names)})")
     print(f"data    {settings.data.resolve()}", flush=True)
     if not is_loopback(settings.http.host):
         log.warning("the pages need no log in yet, and %s can be reached from other machines", settings.http)

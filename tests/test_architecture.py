@@ -12,14 +12,8 @@ OURS = ("agent", "central", "lab", "wire")
 NEVER_IN_A_CORE = {
     "asyncio", "socket", "time", "datetime", "random", "os", "pathlib", "logging", "sqlite3", "threading", "subprocess"
 }  # fmt: skip
-ONLY_AT_THE_DESK = {
-    "scapy",
-    "icmplib",
-    "speedtest",
-    "dbus",
-    "gi",
-    "cryptography",
-}  # tools, oracles: large, slow, or blind to ip rules
+# Tools, oracles: large, slow, or blind to ip rules.
+ONLY_AT_THE_DESK = {"scapy", "icmplib", "speedtest", "dbus", "gi", "cryptography"}
 
 # Part -> the parts of ours that it may import. A file belongs to the longest part that its name begins with.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -27,6 +21,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "agent.core": ("agent.core", "wire"),
     "agent.edge": ("agent.core", "agent.edge", "wire"),
     "agent.bandwidth": ("agent.bandwidth", "agent.core", "agent.edge", "wire"),
+    "agent.enrol": ("agent.config", "agent.edge", "agent.enrol", "wire"),
     "agent.config": ("agent.core", "wire"),
     "agent.daemon": ("agent.core", "agent.edge", "wire"),
     "agent.diagnose": ("agent.core", "agent.diagnose", "agent.edge", "wire"),
@@ -41,6 +36,7 @@ NEVER_IMPORT: dict[str, set[str]] = {
     "agent.core": NEVER_IN_A_CORE | ONLY_AT_THE_DESK,
     "central.core": NEVER_IN_A_CORE | ONLY_AT_THE_DESK,
     "agent": ONLY_AT_THE_DESK,
+    "agent.enrol": ONLY_AT_THE_DESK - {"cryptography"},  # like a diagnosis
     "agent.diagnose": ONLY_AT_THE_DESK - {"scapy", "icmplib"},  # it looks on demand, in a process of its own
 }
 TOOLS = {
@@ -89,7 +85,7 @@ def _imports(source: str) -> Iterator[tuple[str, int]]:
 
 def _rules_of(module: str) -> list[str]:
     above = [each for each in NEVER_IMPORT if _within(module, (each,))]
-    return ["agent.diagnose"] if "agent.diagnose" in above else above
+    return [each for each in above if each in ("agent.diagnose", "agent.enrol")] or above
 
 
 def _longest(module: str, parts: dict[str, tuple[str, ...]]) -> str:
@@ -142,6 +138,8 @@ def test_the_modules_of_every_part_are_looked_at() -> None:
         ("agent.edge.icmp", "import scapy.layers.l2", "never"),
         ("agent.daemon", "import icmplib", "never"),
         ("agent.edge.modem", "import dbus", "never"),
+        ("agent.daemon", "from cryptography import x509", "never"),
+        ("agent.daemon", "from agent.enrol import device", "of ours"),
         ("agent.daemon", "from speedtest import Speedtest", "never"),
         ("agent.daemon", "from central.core import fleet", "of ours"),
         ("agent.daemon", "from agent.diagnose import run", "of ours"),
@@ -183,8 +181,9 @@ def test_what_looks_on_demand_may_use_the_tools_of_the_desk() -> None:
 
 def test_the_daemon_starts_without_a_module_of_the_diagnosis() -> None:
     """Seen in a process, not read: what a library brings along counts too."""
-    asked = "import sys, agent.daemon; print(sorted({n.split('.')[0] for n in sys.modules} & {'scapy', 'icmplib'}))"
-    asked += "; print([name for name in sys.modules if name.startswith('agent.diagnose')])"
+    never = "{'scapy', 'icmplib', 'cryptography'}"
+    asked = f"import sys, agent.daemon; print(sorted({{n.split('.')[0] for n in sys.modules}} & {never}))"
+    asked += "; print([name for name in sys.modules if name.startswith(('agent.diagnose', 'agent.enrol'))])"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n[]\n"
 

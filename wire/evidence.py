@@ -130,6 +130,15 @@ _BY_CODE = {
         "the centre has stored up to no. {mark} of numbering {former}; {remade} records were numbered anew",
     ),
     "SEAL_FAILED": _Line("sebabnya: {why}", "because: {why}"),
+    "NOT_ENROLLED": _Line("sebabnya: {why}", "because: {why}"),
+    "CERTIFICATE_REFUSED": _Line("kata broker: {why}", "the broker says: {why}"),
+    "CENTRE_UNTRUSTED": _Line("sebabnya: {why}", "because: {why}"),
+    "CLOCK_FORGIVEN": _Line("menurut jam sendiri {why}", "by our own clock it is {why}"),
+    "CERTIFICATE_RENEWED": _Line("berlaku {days} hari lagi", "good for another {days} days"),
+    "CERTIFICATE_NOT_RENEWED": _Line("berlaku {days} hari lagi", "good for another {days} days"),
+    "CARD_USED_TWICE": _Line(
+        "pertama dari {first_from}, lalu dari {again_from}", "first from {first_from}, then from {again_from}"
+    ),
     "BANDWIDTH_SKIPPED": _Line("sebabnya: {why}", "because: {why}"),
     "DIAGNOSIS_SKIPPED": _Line("perlu {needs_bytes} byte", "it needs {needs_bytes} bytes"),
     "BUDGET_SPENT": _Line(

@@ -6,12 +6,10 @@ essential serves the refusal, the limit and the queue.
 
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
-from urllib.parse import urlsplit
 
 from agent.core.lanes import ESSENTIAL, FIRST, PACKET_BYTES, REST, Lanes
-from agent.core.station import Essential, Station
+from agent.core.station import Centre, Essential, Station
 
-BROKER_PORT = 1883
 FIRST_UDP = "53, 67, 123, 547"  # names, leases, time
 FIRST_TCP = "53, 853"
 PIECE_BYTES = 65_536  # what a network card puts together; a limit with less room would never let it pass
@@ -79,7 +77,7 @@ def _first(end: str) -> Iterator[str]:
 
 
 def _essential(station: Station, end: str) -> Iterator[str]:
-    for each in (_broker(station.centre.broker), *station.essential):
+    for each in (_broker(station.centre), *station.essential):
         to = f"{_family(each.to)} {end}addr {ip_network(each.to)}" if each.to else ""
         if not each.ports:
             yield to
@@ -87,14 +85,13 @@ def _essential(station: Station, end: str) -> Iterator[str]:
             yield f"{to} {protocol} {end}port {port}".strip()
 
 
-def _broker(url: str) -> Essential:
+def _broker(centre: Centre) -> Essential:
     """By its port alone where it has a name: what that will mean is not known here."""
-    parts = urlsplit(url)
     try:
-        to: str | None = str(ip_address(parts.hostname or ""))
+        to: str | None = str(ip_address(centre.broker_host))
     except ValueError:
         to = None
-    return Essential(to, (f"tcp/{parts.port or BROKER_PORT}",))
+    return Essential(to, (f"tcp/{centre.broker_port}",))
 
 
 def _family(network: str) -> str:

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import msgspec
+
+OPEN_PORT, SECURED_PORT = 1883, 8883  # of MQTT, where none is said
 
 
 class Family(StrEnum):
@@ -96,7 +99,7 @@ class Essential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Centre(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: str
-    """mqtt://host[:port]"""
+    """mqtts://host[:port], with the device's certificate; mqtt:// without any, for a laboratory"""
     measure: str | None = None
     """host:port of its bandwidth server; without it no bandwidth is measured."""
     seen: str | None = None
@@ -105,6 +108,19 @@ class Centre(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """address:port of its reflector, for each family at most one; without it the two ways are not told apart."""
     stamp_key: str | None = None
     """File of the key with which those packets are sealed."""
+
+    @property
+    def is_secured(self) -> bool:
+        """By TLS, and only with a certificate."""
+        return urlsplit(self.broker).scheme == "mqtts"
+
+    @property
+    def broker_host(self) -> str:
+        return urlsplit(self.broker).hostname or ""
+
+    @property
+    def broker_port(self) -> int:
+        return urlsplit(self.broker).port or (SECURED_PORT if self.is_secured else OPEN_PORT)
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

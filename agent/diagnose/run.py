@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.core.station import Check, Family, Station, Uplink
 from agent.diagnose import clock, dhcp, dns, http, link, mqtt, mtu, neighbour, path, tcp, tls
 from agent.diagnose.look import Layer, Look, Outcome, OutOfTime, Purse, State, Subject, left_s, within_s
+from agent.edge import trust
 from agent.edge.clock import wall
+from agent.edge.identity import NoIdentity
 
 WHOLE_S = 20.0
 WAIT_S, SHORT_WAIT_S = 3.0, 1.5  # for one answer from afar; when no target answers, little can be hoped for
-BROKER_PORT, TLS_PORT = 1883, 443
+TLS_PORT = 443
 Taken = Callable[[], Look]
 
 
@@ -25,7 +28,8 @@ class Examination:
         self._purse = purse
         self._wait_s = WAIT_S
         self._centre_s: float | None = None
-        self._broker = urlsplit(station.centre.broker)
+        self._centre, self._state_dir = station.centre, station.state_dir
+        self._broker = urlsplit(station.centre.broker).netloc
         self.subject = Subject(uplink.name, uplink.interface)
         self.done: dict[Layer, Look] = {}
 
@@ -97,18 +101,23 @@ class Examination:
         return dns.look(self.subject, self._resolvers, check.name, check.answer, self._wait_s, self._purse)
 
     def _tcp(self) -> Look:
-        return self._at(Layer.TCP, self._broker.hostname, lambda address: self._connect(address))
+        return self._at(Layer.TCP, self._centre.broker_host, lambda address: self._connect(address))
 
     def _connect(self, address: str) -> Look:
-        port = self._broker.port or BROKER_PORT
-        return tcp.look(self.subject, self._broker.netloc, address, port, self._wait_s, self._purse)
+        port = self._centre.broker_port
+        return tcp.look(self.subject, self._broker, address, port, self._wait_s, self._purse)
 
     def _mqtt(self) -> Look:
         connected = self.done[Layer.TCP]
         if connected.outcome is not Outcome.CONNECTED:
             return Look(Layer.MQTT, Outcome.BELOW)
-        address, port = str(connected.facts["address"]), self._broker.port or BROKER_PORT
-        return mqtt.look(self.subject, self._broker.netloc, address, port, self._wait_s, self._purse)
+        address, centre = str(connected.facts["address"]), self._centre
+        at = mqtt.Place(self._broker, address, centre.broker_host, centre.broker_port)
+        try:
+            secured = trust.of_device(Path(self._state_dir)) if self._centre.is_secured else None
+        except (NoIdentity, OSError):
+            return Look(Layer.MQTT, Outcome.NOT_CONFIGURED)
+        return mqtt.look(self.subject, at, secured, self._wait_s, self._purse)
 
     def _http(self) -> Look:
         if self._check.http is None or self._check.body is None:

@@ -10,13 +10,14 @@ import os
 import random
 import select
 import sqlite3
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import msgspec
 import paho.mqtt.client as mqtt
@@ -27,12 +28,16 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.core.events import Event, Noticed, ShowState
 from agent.core.report import Line
 from agent.core.station import Station
+from agent.edge import identity, trust
+from agent.edge.identity import NoIdentity
 from agent.edge.spool import Spool
+from agent.edge.trust import Misdated
 from wire.messages import (
     LARGEST_BYTES,
     Active,
     BadMessage,
     Delivery,
+    Evidence,
     Fact,
     Gap,
     Stamp,
@@ -47,7 +52,6 @@ from wire.topics import Address, Down, Up
 
 log = logging.getLogger(__name__)
 
-DEFAULT_PORT = 1883
 KEEPALIVE_S = 15  # a broker that vanished is noticed within one and a half of it
 CONNECT_S = 3
 BACKOFF_S = (0.5, 30.0)  # first and longest wait between attempts; each is drawn from half to all of it
@@ -58,6 +62,7 @@ GAP_BYTES = 160
 RESEND_S = 30  # the broker took them, the centre did not say so: send again, it knows doubles
 LAST_WORDS_S = 2
 EPOCH_EVERY_S = 600  # a centre that contradicts us again and again must not wear out the card
+WHY_LETTERS = 160
 
 
 @dataclass(slots=True)
@@ -73,6 +78,8 @@ class _Session:
     in_flight: int = 0
     progress_at: float = 0.0
     shown: ShowState | None = None
+    trouble: str = ""
+    """What the network's library said of it last."""
 
 
 class Courier:
@@ -86,8 +93,9 @@ class Courier:
         clock: Callable[[], Stamp],
         tell: Callable[[Event], None],
     ) -> None:
-        url = urlsplit(station.centre.broker)
-        self._host, self._port = url.hostname or "", url.port or DEFAULT_PORT
+        self._host, self._port = station.centre.broker_host, station.centre.broker_port
+        self._state_dir = Path(station.state_dir) if station.centre.is_secured else None
+        self._told: Noticed | None = None
         self._station = station.station
         self._spool = spool
         self._version = version
@@ -95,6 +103,7 @@ class Courier:
         self._began_at = -math.inf
         self._state = ShowState(Active(), ())
         self._sessions = 0
+        self._forgiven = False
         self._moved = self._stopping = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
@@ -137,9 +146,10 @@ class Courier:
                 session = self._connect()
                 self._serve(session)
                 if not (session.subscribed or self._moved or self._stopping):
-                    raise ConnectionError("the connection ended before it was of use")
+                    raise _refusal(session)
                 pause_s, told = BACKOFF_S[0], ""
-            except (OSError, ValueError, struct.error, MQTTException, sqlite3.Error) as why:
+            except (NoIdentity, OSError, ValueError, struct.error, MQTTException, sqlite3.Error) as why:
+                self._tell_why(why)
                 if str(why) != told:
                     log.warning("broker %s:%s: %s", self._host, self._port, why)
                     told = str(why)
@@ -151,8 +161,12 @@ class Courier:
 
     def _connect(self) -> _Session:
         self._sessions += 1
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, f"siaga-{self._station}", protocol=mqtt.MQTTv311)
+        trusted = trust.of_device(self._state_dir) if self._state_dir else None
+        name = identity.session_name(self._state_dir) if self._state_dir else ""
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, f"siaga-{self._station}{name}", protocol=mqtt.MQTTv311)
         client.connect_timeout = CONNECT_S
+        if trusted is not None:
+            client.tls_set_context(trusted)
         client.max_inflight_messages_set(IN_FLIGHT)
         session = _Session(f"{self._clock().boot}-{self._sessions}", client)
         client.on_connect = lambda *arguments: self._on_connect(session, arguments[3])
@@ -160,7 +174,11 @@ class Courier:
         client.on_message = lambda _client, _data, message: self._on_message(session, message)
         client.on_publish = lambda *_: self._on_publish(session)
         client.will_set(self._topic(Up.STATE), encode(self._goodbye(session)), qos=1, retain=True)
+        client.on_log = lambda *arguments: self._on_log(session, arguments[2], arguments[3])
         client.connect(self._host, self._port, KEEPALIVE_S)
+        if trusted is not None and trusted.forgiven and not self._forgiven:
+            self._forgiven = True
+            self._tell(Noticed("CLOCK_FORGIVEN", {"why": trusted.forgiven}))
         return session
 
     def _serve(self, session: _Session) -> None:
@@ -170,7 +188,9 @@ class Courier:
             connection = client.socket()
             if connection is None:
                 break
-            readable = self._wait(1.0, connection.fileno(), "writing" if client.want_write() else "")
+            readable = _decrypted(connection) or self._wait(
+                1.0, connection.fileno(), "writing" if client.want_write() else ""
+            )
             if readable and client.loop_read() != mqtt.MQTT_ERR_SUCCESS:
                 break
             if client.want_write():
@@ -216,6 +236,7 @@ class Courier:
         if reason.is_failure:
             log.warning("broker refused the connection: %s", reason)
             session.refused = True
+            session.trouble = str(reason)
             return
         session.client.subscribe(Address(self._station, Down.STORED).topic, qos=0)
 
@@ -226,7 +247,19 @@ class Courier:
             return
         log.info("connected to broker %s:%s", self._host, self._port)
         session.subscribed = self.connected = True
+        self._told = None
         session.sent, session.progress_at = self._spool.stored, time.monotonic()
+
+    def _on_log(self, session: _Session, level: int, text: str) -> None:
+        if level == mqtt.MQTT_LOG_ERR:
+            session.trouble = text
+
+    def _tell_why(self, why: Exception) -> None:
+        """What a person has to do something about; once, until it is another or over."""
+        told = _told(why) if self._state_dir else None
+        if told is not None and told != self._told:
+            self._told = told
+            self._tell(told)
 
     def _on_publish(self, session: _Session) -> None:
         session.in_flight -= 1
@@ -290,6 +323,31 @@ class Courier:
         if self._wake_read in readable:
             os.read(self._wake_read, 4096)
         return connection in readable
+
+
+class _Refused(ConnectionError):
+    """The broker took the connection, and would not have us."""
+
+
+def _refusal(session: _Session) -> ConnectionError:
+    if session.refused or "alert" in session.trouble.lower():
+        return _Refused(session.trouble or "it says no")
+    return ConnectionError("the connection ended before it was of use")
+
+
+def _told(why: Exception) -> Noticed | None:
+    words: Evidence = {"why": str(why)[:WHY_LETTERS]}
+    if isinstance(why, NoIdentity):
+        return Noticed("NOT_ENROLLED", words)
+    if isinstance(why, _Refused):
+        return Noticed("CERTIFICATE_REFUSED", words)
+    is_strange = isinstance(why, ssl.SSLCertVerificationError | Misdated)
+    return Noticed("CENTRE_UNTRUSTED", words) if is_strange else None
+
+
+def _decrypted(connection: object) -> bool:
+    """What TLS has read and decrypted already makes no socket readable."""
+    return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
 
 
 def _fitting(found: list[Line | Gap], below: list[Gap]) -> list[Line | Gap]:

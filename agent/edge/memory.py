@@ -59,7 +59,7 @@ class Writer:
         if data is None:
             return
         try:
-            _replace(self._path, _small(data))
+            replace(self._path, _small(data))
         except OSError as why:
             if not self._failed:
                 log.error("%s cannot be written (%s); what is learnt now is lost at a restart", self._path, why)
@@ -81,8 +81,8 @@ def _small(data: bytes) -> bytes:
     return data
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """After a power cut there is the old file or the new one."""
+def replace(path: Path, data: bytes) -> None:
+    """After a power cut there is the old file or the new one; only its owner may read it. Raises OSError."""
     beside = path.with_name(f"{path.name}.new")
     beside.unlink(missing_ok=True)
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:

@@ -5,12 +5,18 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+from central.edge.papers import Papers
+from wire.topics import REGENCY_DIGITS, ROOT
 
 READY_PATIENCE_S = 10.0
 PORT_PATIENCE_S = 2.0  # the broker of a centre that was just killed needs a moment to be gone
@@ -19,12 +25,23 @@ OLDEST_VERSION = (2, 10)  # the first that knows sync_interval
 REDELIVER_AFTER = "1s"  # the collector waits a little longer before it comes back, so that order is kept
 LARGEST_PAYLOAD = "128KB"  # what the contract allows, and room for the topic and the broker's own headers
 LARGEST_STORE = "2GB"  # then nothing more is acknowledged, and the stations keep their records
+HANDSHAKE_S = 15  # as many stations come back at once as were cut off at once
+COLLECTOR = "siaga:centre:collector"
+TREE = ROOT.replace("/", ".")  # as the broker names it inside
 LAUNCH = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, which outlives exec
 if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[2], sys.argv[2:])
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """TLS with certificates of ours: the files, and (station, serial) of every certificate that is let in."""
+
+    papers: Papers
+    devices: Sequence[tuple[str, str]]
 
 
 class BrokerError(Exception):
@@ -36,7 +53,8 @@ class Broker:
 
     name = "broker"
 
-    def __init__(self, program: Path, folder: Path, host: str, port: int) -> None:
+    def __init__(self, program: Path, folder: Path, host: str, port: int, secured: Secured | None = None) -> None:
+        self._secured = secured
         self._program = program
         self._folder = folder
         self._host = host
@@ -47,8 +65,7 @@ class Broker:
         """Write the configuration and see that the port is free; raises BrokerError."""
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            self._configuration.touch(mode=0o600)
-            self._configuration.write_text(configuration(self._folder, self._host, self._port))
+            self._write()
         except OSError as why:
             raise BrokerError(f"the broker's folder {self._folder} cannot be written: {why.strerror}") from None
         deadline_s = time.monotonic() + PORT_PATIENCE_S
@@ -56,6 +73,20 @@ class Broker:
             if time.monotonic() > deadline_s:
                 raise BrokerError(f"mqtt {self._host}:{self._port} cannot be used: {why_not}")
             time.sleep(0.05)
+
+    def secure(self, secured: Secured) -> None:
+        """From now on these are let in, and nobody else; who stays is not disturbed. Raises OSError."""
+        self._secured = secured
+        self._write()
+        if self._child is not None and self.is_alive():
+            self._child.send_signal(signal.SIGHUP)
+
+    def _write(self) -> None:
+        text = configuration(self._folder, self._host, self._port, self._secured)
+        beside = self._configuration.with_suffix(".new")
+        beside.touch(mode=0o600)
+        beside.write_text(text)
+        beside.replace(self._configuration)
 
     def has_history(self) -> bool:
         """Whether it ran here before, so that it may hold something for the collector."""
@@ -116,14 +147,16 @@ class Broker:
         return f"see {self._folder}"
 
 
-def configuration(folder: Path, host: str, port: int) -> str:
+def configuration(folder: Path, host: str, port: int, secured: Secured | None = None) -> str:
     """nats-server's configuration: MQTT for stations, the store on disk, and nothing else open to anybody."""
-    password = secrets.token_urlsafe(24)
-    return f"""# written at each start of siaga-central; changes are lost
+    users, door = _anybody() if secured is None else _certified(secured)
+    return f"""# written by siaga-central, at each start and when a certificate comes or goes; changes are lost
 server_name: siaga
 listen: "127.0.0.1:-1"
-authorization {{ users: [ {{ user: station, password: "{password}", allowed_connection_types: [MQTT] }} ] }}
-mqtt {{ host: {json.dumps(host)}, port: {port}, no_auth_user: station, ack_wait: "{REDELIVER_AFTER}" }}
+authorization {{ timeout: {HANDSHAKE_S}, users: [
+{users}
+] }}
+mqtt {{ host: {json.dumps(host)}, port: {port}, ack_wait: "{REDELIVER_AFTER}", {door} }}
 jetstream {{
   store_dir: {json.dumps(str(folder))}
   max_memory_store: 64MB
@@ -135,6 +168,37 @@ log_file: {json.dumps(str(folder / "nats-server.log"))}
 logfile_size_limit: 10MB
 logfile_max_num: 3
 """
+
+
+def _anybody() -> tuple[str, str]:
+    """Whoever reaches the port may say anything: for a laboratory and private networks."""
+    password = secrets.token_urlsafe(24)
+    return f'{{ user: station, password: "{password}", allowed_connection_types: [MQTT] }}', "no_auth_user: station"
+
+
+def _certified(secured: Secured) -> tuple[str, str]:
+    papers = secured.papers
+    files = {
+        "cert_file": papers.certificate("server"),
+        "key_file": papers.key("server"),
+        "ca_file": papers.authority_file,
+    }
+    named = ", ".join(f"{key}: {json.dumps(str(file.resolve()))}" for key, file in files.items())
+    centre = _user(COLLECTOR, (f"{TREE}.*.*.dn.>",), (f"{TREE}.*.*.up", f"{TREE}.*.*.up.>", "$MQTT.sub.>"))
+    users = "\n".join([centre, *(_station(station, serial) for station, serial in secured.devices)])
+    door = f'tls {{ {named}, verify_and_map: true, min_version: "1.3", timeout: {HANDSHAKE_S} }}'
+    return users, door
+
+
+def _station(station: str, serial: str) -> str:
+    """Its own topics, and no others. `dn/#` needs both forms, because # is also the level above it."""
+    own = f"{TREE}.{station[:REGENCY_DIGITS]}.{station}"
+    return _user(f"siaga:{station}:{serial}", (f"{own}.up.>",), (f"{own}.dn", f"{own}.dn.>"))
+
+
+def _user(name: str, writes: Sequence[str], reads: Sequence[str]) -> str:
+    may = f"publish: {{ allow: {json.dumps(writes)} }}, subscribe: {{ allow: {json.dumps(reads)} }}"
+    return f"{{ user: {json.dumps(name)}, permissions: {{ {may} }}, allowed_connection_types: [MQTT] }}"
 
 
 def find_program(configured: str | None) -> Path:

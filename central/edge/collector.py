@@ -1,5 +1,6 @@
 """Hears every station: MQTT in, store, and only then the acknowledgement and the high-water mark back."""
 
+import contextlib
 import logging
 import queue
 import random
@@ -16,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from central.core.intake import Delivered, Refused, read
 from central.edge import store
+from central.edge.papers import Papers, client_context, show_certificate
 from central.edge.store import Arrival
 from wire.messages import Stored, encode
 from wire.topics import Address, Down, from_every_station
@@ -50,12 +52,28 @@ class Parcel:
     is_retained: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Under which name the broker keeps what we have not heard yet, and by which papers it knows us."""
+
+    client_id: str
+    papers: Papers | None = None
+
+
 class Collector:
     """Two threads: paho's, which only puts messages on a queue, and the one that stores them."""
 
     name = "collector"
 
-    def __init__(self, host: str, port: int, first_wait_s: float = 0.0, keep: Keep = store.keep) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        first_wait_s: float = 0.0,
+        keep: Keep = store.keep,
+        session: Session | None = None,
+    ) -> None:
+        self._session = session or Session(CLIENT_ID)
         self._host = host
         self._port = port
         self._wait_s = first_wait_s
@@ -96,11 +114,14 @@ class Collector:
     def _new_client(self) -> mqtt.Client:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=CLIENT_ID,
+            client_id=self._session.client_id,
             clean_session=False,
             protocol=mqtt.MQTTv311,
             manual_ack=True,
         )
+        if self._session.papers is not None:
+            self._context = client_context(self._session.papers)
+            client.tls_set_context(self._context)
         client.max_inflight_messages_set(LARGEST_BATCH)
         client.on_pre_connect = self._on_pre_connect
         client.on_connect = self._on_connect
@@ -112,6 +133,9 @@ class Collector:
         return client
 
     def _on_pre_connect(self, _client: mqtt.Client, _data: Any) -> None:
+        if self._session.papers is not None:
+            with contextlib.suppress(OSError):  # then the broker judges the old one
+                show_certificate(self._context, self._session.papers)
         self._stopping.wait(self._wait_s)
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:

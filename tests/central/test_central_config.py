@@ -62,7 +62,7 @@ def test_every_mistake_is_told_with_key_value_and_reason(tmp_path: Path) -> None
     assert lines[0] == "http = 8080: expected HOST:PORT, as in 127.0.0.1:8080"
     assert lines[1] == "mqtt = '::1:1883': an IPv6 address stands in brackets, as in [::1]:8080"
     assert lines[2] == "colour = 'red': there is no such key; known are " + ", ".join(READERS)
-    assert lines[3] == "broker = 'amqp://x': only mqtt:// is spoken"
+    assert lines[3] == "broker = 'amqp://x': only mqtt:// and mqtts:// are spoken"
     assert [line.split(" = ")[0] for line in lines[4:]] == ["hosts", "7", "--data"]
 
 

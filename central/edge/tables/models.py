@@ -1,4 +1,4 @@
-"""The tables: stations as they are, records as they came, how far they are complete, and what their chain proves."""
+"""The tables: stations, their records and what the chain of these proves; cards, certificates, alarms."""
 
 from typing import ClassVar
 
@@ -95,3 +95,63 @@ class Finding(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["station", "epoch", "kind", "first"], name="finding_identity"),
         ]
+
+
+class Election(models.Model):
+    """What stations are counted for; the same village has others in the next one."""
+
+    name = models.CharField(max_length=64, unique=True)
+    created_s = models.FloatField()
+
+    class Meta:
+        db_table = "election"
+
+
+class Card(models.Model):
+    """One printed Kartu Pasang: whoever has its code may be this station, once. The code itself is not kept."""
+
+    election = models.ForeignKey(Election, on_delete=models.PROTECT)
+    station = models.CharField(max_length=13, db_index=True)
+    code_hash = models.CharField(max_length=64, unique=True)
+    printed_s = models.FloatField()
+    valid_until_s = models.FloatField()
+    withdrawn_s = models.FloatField(null=True)
+    """A newer card of this station was printed, or the station was revoked."""
+    used_s = models.FloatField(null=True)
+    used_by_key = models.CharField(max_length=64, default="")
+    used_from = models.CharField(max_length=64, default="")
+    device = models.CharField(max_length=64, default="")
+
+    class Meta:
+        db_table = "card"
+
+
+class Certificate(models.Model):
+    """One certificate that the centre has signed for a device. The row is kept when it has expired."""
+
+    serial = models.CharField(max_length=40, primary_key=True)
+    station = models.CharField(max_length=13, db_index=True)
+    card = models.ForeignKey(Card, on_delete=models.PROTECT)
+    key_id = models.CharField(max_length=64)
+    pem = models.TextField()
+    issued_s = models.FloatField()
+    not_before_s = models.FloatField()
+    not_after_s = models.FloatField(db_index=True)
+    revoked_s = models.FloatField(null=True)
+
+    class Meta:
+        db_table = "certificate"
+
+
+class Alarm(models.Model):
+    """Something that people must look at; it stands until one of them releases it."""
+
+    station = models.CharField(max_length=13, db_index=True)
+    code = models.CharField(max_length=64)
+    evidence = models.TextField()
+    raised_s = models.FloatField()
+    released_s = models.FloatField(null=True)
+    released_by = models.CharField(max_length=64, default="")
+
+    class Meta:
+        db_table = "alarm"

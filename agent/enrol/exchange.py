@@ -1,0 +1,81 @@
+"""Speaks with the centre's enrolment desk: first to see whom to trust, then to ask."""
+
+import hashlib
+import http.client
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from agent.edge import trust
+from wire import enrolment
+from wire.enrolment import Admission, Application, Link, Refusal, Renewal
+from wire.messages import BadMessage
+
+PATIENCE_S = 20.0
+DEFAULT_PORT = 443
+
+
+class Unreachable(Exception):
+    """The centre cannot be asked now, or is not who it should be; the sentence says which."""
+
+
+def apply(link: Link, application: Application) -> Admission | Refusal:
+    """Raises Unreachable, BadMessage."""
+    context = trust.trusting(_authority(link), 0.0)  # who enrols may know nothing of the time, but has the fingerprint
+    return _ask(link.url, enrolment.APPLY_PATH, enrolment.encode(application), context)
+
+
+def renew(url: str, state_dir: Path, renewal: Renewal) -> Admission | Refusal:
+    """By TLS both sides show who they are. Raises NoIdentity, Unreachable, BadMessage."""
+    try:
+        context = trust.of_device(state_dir)
+    except OSError as why:
+        raise Unreachable(f"the files of this device's identity cannot be used: {why.strerror or why}") from None
+    return _ask(url, enrolment.RENEW_PATH, enrolment.encode(renewal), context)
+
+
+def _authority(link: Link) -> str:
+    """Whoever answers may say what it likes: only what has the card's fingerprint is believed."""
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname = False
+    anybody.verify_mode = ssl.CERT_NONE
+    anybody.minimum_version = ssl.TLSVersion.TLSv1_3
+    _, pem = _talk(link.url, "GET", enrolment.AUTHORITY_PATH, b"", anybody)
+    try:
+        certificate = ssl.PEM_cert_to_DER_cert(pem.decode("ascii").strip())
+    except ValueError:
+        raise Unreachable(f"{link.url} is no enrolment desk of Siaga") from None
+    if not hashlib.sha256(certificate).hexdigest().startswith(link.fingerprint):
+        raise Unreachable(f"{link.url} is not the centre that this card is from: its fingerprint is another")
+    return ssl.DER_cert_to_PEM_cert(certificate)
+
+
+def _ask(url: str, path: str, body: bytes, context: ssl.SSLContext) -> Admission | Refusal:
+    _, answer = _talk(url, "POST", path, body, context)
+    return enrolment.decode_answer(answer)
+
+
+def _talk(url: str, method: str, path: str, body: bytes, context: ssl.SSLContext) -> tuple[int, bytes]:
+    place = urlsplit(url)
+    connection = http.client.HTTPSConnection(
+        place.hostname or "", place.port or DEFAULT_PORT, timeout=PATIENCE_S, context=context
+    )
+    try:
+        connection.request(method, path, body or None)
+        answer = connection.getresponse()
+        content = answer.read(enrolment.LARGEST_BYTES + 1)
+    except (OSError, http.client.HTTPException, ValueError) as why:
+        raise Unreachable(f"{url} cannot be asked: {_plain(why)}") from None
+    finally:
+        connection.close()
+    if len(content) > enrolment.LARGEST_BYTES:
+        raise BadMessage("the centre's answer is too long")
+    return answer.status, content
+
+
+def _plain(why: Exception) -> str:
+    if isinstance(why, ssl.SSLCertVerificationError):
+        return f"its certificate is not good: {why.verify_message}"
+    if isinstance(why, TimeoutError):
+        return f"no answer within {PATIENCE_S:g} s"
+    return (getattr(why, "strerror", None) or str(why) or type(why).__name__).strip()

@@ -1,0 +1,75 @@
+"""Who may try a code now: few wrong ones from one address, and not too many from all together."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    wrong_of_one: float = 10
+    """At once; one more each `one_again_s`. A carrier's NAT may hide several stations behind an address."""
+    one_again_s: float = 60
+    wrong_of_all: float = 200
+    all_again_s: float = 1
+    addresses: int = 4096
+    """Then the address that tried longest ago is forgotten; the limit of all still holds."""
+
+
+@dataclass(slots=True)
+class _Left:
+    tries: float
+    counted_at: float
+
+    def at(self, now: float, most: float, again_s: float) -> float:
+        self.tries = min(most, self.tries + max(0.0, now - self.counted_at) / again_s)
+        self.counted_at = now
+        return self.tries
+
+
+@dataclass(slots=True)
+class Tries:
+    """`may` before a code is looked at, `wrong` when it may be none, `forgive` when it was one after all."""
+
+    limits: Limits = field(default_factory=Limits)
+    _all: _Left | None = None
+    _each: OrderedDict[object, _Left] = field(default_factory=OrderedDict)
+
+    def may(self, address: str, now: float) -> bool:
+        limits = self.limits
+        known = self._each.get(_source(address))
+        own = known.at(now, limits.wrong_of_one, limits.one_again_s) if known else limits.wrong_of_one
+        everybody = self._all.at(now, limits.wrong_of_all, limits.all_again_s) if self._all else limits.wrong_of_all
+        return own >= 1 and everybody >= 1
+
+    def wrong(self, address: str, now: float) -> None:
+        limits, source = self.limits, _source(address)
+        if self._all is None:
+            self._all = _Left(limits.wrong_of_all, now)
+        known = self._each.get(source)
+        if known is None:
+            if len(self._each) >= limits.addresses:
+                self._each.popitem(last=False)
+            known = self._each[source] = _Left(limits.wrong_of_one, now)
+        self._each.move_to_end(source)
+        known.at(now, limits.wrong_of_one, limits.one_again_s)
+        self._all.at(now, limits.wrong_of_all, limits.all_again_s)
+        known.tries, self._all.tries = known.tries - 1, self._all.tries - 1
+
+    def forgive(self, address: str) -> None:
+        """Take back one `wrong`."""
+        known = self._each.get(_source(address))
+        for left in (known, self._all):
+            if left is not None:
+                left.tries += 1
+
+
+def _source(address: str) -> object:
+    """Whoever has an IPv6 address has a network of 64 bits full of them."""
+    try:
+        read = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if read.version == 6 and read.ipv4_mapped is None:
+        return int(read) >> 64
+    return str(getattr(read, "ipv4_mapped", None) or read)
