@@ -32,6 +32,7 @@ demo: setup ## play a polling station whose links fail, live; SECONDS=60 runs un
 
 neighbours: setup ## fetch other network managers and promtool for the tests; unpacked into .cache, never installed; quick when done
 	@$(PY) tests/namespaces/neighbours_fetch.py
+	@$(PY) -m tests.central.mosquitto
 	@$(PY) tests/promtool.py
 
 test: setup neighbours ## run every test, those with real packets too

@@ -22,6 +22,24 @@ centre:
 state_dir: {state_dir}
 """
 
+ENROL_BEFORE = """
+import sys, time
+from pathlib import Path
+data, asked, code, answer, days, broker, url = sys.argv[1:]
+from central.core.networks import Networks
+from central.edge.web import settings
+settings.configure(Path(data), [], Networks())
+from central.edge import register
+from central.edge.authority import Authority
+from wire.enrolment import Admission, Application, decode, encode
+application, authority = decode(Path(asked).read_bytes(), Application), Authority(Path(data) / "ca")
+applicant = register.Applicant(code, application.request, application.station, "", "before")
+given = register.admit(authority, applicant, time.time() - float(days) * 86400)
+dates = given.not_before_s, given.not_after_s
+told = Admission(given.station, given.pem, authority.pem, given.serial, *dates, broker, url)
+Path(answer).write_bytes(encode(told))
+"""
+
 
 class SecuredCentre(Centre):
     """By TLS on loopback, with an enrolment desk."""
@@ -34,10 +52,15 @@ class SecuredCentre(Centre):
         self.station_config = folder / "station.yaml"
         self.station_config.write_text(AGENT.format(station="0" * 13, state_dir=folder / "given"))
         self.config.write_text(
-            f"names: [127.0.0.1]\nmqtts: 127.0.0.1:{self.mqtts_port}\nenrol: 127.0.0.1:{self.enrol_port}\n"
+            f"names: [127.0.0.1]\n{self.broker}\nenrol: 127.0.0.1:{self.enrol_port}\n"
             f"support: 0812-3456\nstation_config: {self.station_config}\n"
         )
         super().__init__(folder, "--config", str(self.config), *more)
+
+    @property
+    def broker(self) -> str:
+        """Its line of the configuration."""
+        return f"mqtts: 127.0.0.1:{self.mqtts_port}"
 
     def start(self) -> "SecuredCentre":
         super().start()
@@ -54,6 +77,15 @@ class SecuredCentre(Centre):
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         told = self.command("ca").stdout.split()[1]
         return [Link(f"https://127.0.0.1:{self.enrol_port}", code, told) for code in codes_in(printed.read_bytes())]
+
+    def enrol_before(self, device: "Device", link: Link, days: float) -> None:
+        """As if the device had enrolled so long ago."""
+        asked, answer = self.folder / "asked-before", self.folder / "answer-before"
+        assert device.command("enrol", "--request", str(asked)).returncode == 0
+        told = [str(self.data), str(asked), link.code, str(answer), str(days)]
+        told += [f"mqtts://127.0.0.1:{self.mqtts_port}", f"https://127.0.0.1:{self.enrol_port}"]
+        subprocess.run([sys.executable, "-c", ENROL_BEFORE, *told], check=True, timeout=60)
+        assert device.command("enrol", "--answer", str(answer)).returncode == 0
 
     def devices(self, station: str) -> "Device":
         return Device(self.folder, station)
