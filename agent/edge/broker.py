@@ -95,7 +95,7 @@ class Courier:
     ) -> None:
         self._host, self._port = station.centre.broker_host, station.centre.broker_port
         self._state_dir = Path(station.state_dir) if station.centre.is_secured else None
-        self._told: Noticed | None = None
+        self._told: str | None = None
         self._station = station.station
         self._spool = spool
         self._version = version
@@ -257,8 +257,8 @@ class Courier:
     def _tell_why(self, why: Exception) -> None:
         """What a person has to do something about; once, until it is another or over."""
         told = _told(why) if self._state_dir else None
-        if told is not None and told != self._told:
-            self._told = told
+        if told is not None and told.code != self._told:
+            self._told = told.code
             self._tell(told)
 
     def _on_publish(self, session: _Session) -> None:

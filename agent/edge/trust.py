@@ -36,6 +36,7 @@ def trusting(authority: str, last_s: float) -> Trust:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_verify_locations(cadata=authority)
     context.last_s = last_s
+    context.sslsocket_class = _Tidy
     if not clock.wall()[1]:
         context.verify_flags |= NO_CHECK_TIME
         context.sslsocket_class = _Dated
@@ -50,11 +51,25 @@ def of_device(state_dir: Path) -> Trust:
     return context
 
 
-class _Dated(ssl.SSLSocket):
-    """The signatures were verified by OpenSSL, the dates are judged here."""
+class _Tidy(ssl.SSLSocket):
+    """Closed when its handshake fails: paho forgets to."""
 
     def do_handshake(self, block: bool = False) -> None:
-        super().do_handshake(block)
+        try:
+            super().do_handshake(block)
+            self.judge()
+        except OSError:
+            self.close()
+            raise
+
+    def judge(self) -> None:
+        """Raises ssl.SSLError. OpenSSL has judged everything."""
+
+
+class _Dated(_Tidy):
+    """The signatures were verified by OpenSSL, the dates are judged here."""
+
+    def judge(self) -> None:
         assert isinstance(self.context, Trust)
         shown = self.getpeercert() or {}
         begins_s, ends_s = (ssl.cert_time_to_seconds(str(shown[key])) for key in ("notBefore", "notAfter"))
