@@ -22,7 +22,7 @@ DAY_S = 86_400.0
 AUTHORITY_DAYS = 3650
 DEVICE_DAYS = 90
 OWN_DAYS = 90  # of the broker's, the listener's and the collector's certificates, which renew themselves
-CRL_DAYS = 30  # a new one is written each day, and at each revocation
+CRL_DAYS = 30  # a new one is written every ten days, and at each revocation
 EARLIER_S = 3600.0  # a device whose clock is a little slow must not find its certificate in the future
 LARGEST_REQUEST = 8192  # letters of PEM; a P-256 request has some five hundred
 

@@ -49,12 +49,11 @@ class Clerk:
     def renew_own(self, hosts: Sequence[str]) -> bool:
         return papers.renew_own(self._papers, self._authority, hosts, time.time())
 
-    def generation(self) -> tuple[object, ...]:
-        return rolls.generation(time.time())
+    def revoked(self) -> list[tuple[str, float]]:
+        return rolls.revoked(time.time())
 
-    def write_crl(self) -> None:
-        now_s = time.time()
-        papers.write_crl(self._papers, self._authority, rolls.revoked(now_s), now_s)
+    def write_crl(self, revoked: Sequence[tuple[str, float]]) -> None:
+        papers.write_crl(self._papers, self._authority, revoked, time.time())
 
     def _told(self, granted: Granted | Why) -> Admission | Why:
         if isinstance(granted, Why):

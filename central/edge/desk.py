@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME: an expired certificate may still ask for its successor
 LOOK_EVERY_S = 2.0
-CRL_EVERY_S, OWN_EVERY_S = 86_400.0, 3600.0
+CRL_EVERY_S, OWN_EVERY_S = 10 * 86_400.0, 3600.0
 CANNOT = 2
 
 log = logging.getLogger("siaga.desk")
@@ -60,7 +60,7 @@ class Desk:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         await self._in_thread(self._renew_own)
-        await self._in_thread(self._clerk.write_crl)
+        await self._write_crl()
         from central.edge.counter import HANDSHAKE_S, HEAD_BYTES, Counter
 
         context = self._context()
@@ -94,22 +94,25 @@ class Desk:
 
     async def _keep_papers(self, context: ssl.SSLContext) -> None:
         """The list of the revoked is as new as the store; our own certificates never end."""
-        known = await self._in_thread(self._clerk.generation)
         own_at, crl_at = time.monotonic() + OWN_EVERY_S, time.monotonic() + CRL_EVERY_S
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             now = time.monotonic()
             try:
-                seen = await self._in_thread(self._clerk.generation)
-                if seen != known or now >= crl_at:
-                    await self._in_thread(self._clerk.write_crl)
-                    known, crl_at = seen, now + CRL_EVERY_S
+                if await self._in_thread(self._clerk.revoked) != self._listed or now >= crl_at:
+                    await self._write_crl()
+                    crl_at = now + CRL_EVERY_S
                 if now >= own_at:
                     own_at = now + OWN_EVERY_S
                     if await self._in_thread(self._renew_own):
                         context.load_cert_chain(self._papers.certificate("server"), self._papers.key("server"))
             except (DatabaseError, OSError) as why:
                 log.error("papers cannot be kept up to date: %s", why)
+
+    async def _write_crl(self) -> None:
+        """Only when somebody was revoked: brokers elsewhere start anew for it."""
+        self._listed = await self._in_thread(self._clerk.revoked)
+        await self._in_thread(self._clerk.write_crl, self._listed)
 
     def _renew_own(self) -> bool:
         return self._clerk.renew_own(self._orders.hosts)
