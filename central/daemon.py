@@ -110,9 +110,11 @@ def _in_order(settings: Settings) -> Iterator[Part]:
     """Store first, then who makes the papers, broker, collector, pages: each is made when the one before is ready."""
     page_listener = _bound("http", settings.http, listener)
     web_settings.configure(settings.data, hosts(settings), settings.networks)
-    from central.edge.store import StoreError, open_store  # late: Django's models exist only after its settings
+    from central.edge.following import judge_by  # late: Django's models exist only after its settings
+    from central.edge.store import StoreError, open_store
     from central.edge.web.server import Web
 
+    judge_by(settings.data / "ca" / "ca.crt")
     try:
         open_store(settings.data / "siaga.sqlite3")
     except StoreError as why:

@@ -16,11 +16,14 @@ from django.db.utils import DatabaseError
 
 from central.core.fleet import StationView, advance, hear, recall, take_in
 from central.core.intake import Delivered, Line
-from central.edge.tables.models import Gap, Mark, Record, Station
+from central.edge.following import Fresh, follow_on, link_at
+from central.edge.tables.models import Finding, Gap, Mark, Record, Station
 from wire.messages import Fact, Seal, State, Stored, Summary
 
 CHECK_S = 2.0  # a large database is not read to its end at each start
 ROWS_AT_A_TIME = 64
+EPOCHS_SHOWN = 4
+FINDINGS_SHOWN = 20
 KINDS = {Fact: "fact", Summary: "sum", Seal: "seal", type(None): "unread"}
 
 
@@ -81,6 +84,7 @@ def keep(arrivals: Sequence[Arrival], now_s: float) -> dict[str, list[Stored]]:
         views = _views(sorted({arrival.message.station for arrival in arrivals}))
         rows: list[Record] = []
         gaps: list[Gap] = []
+        delivered: list[Delivered] = []
         oldest: dict[tuple[str, str], int] = {}
         for arrival in arrivals:
             message = arrival.message
@@ -89,17 +93,18 @@ def keep(arrivals: Sequence[Arrival], now_s: float) -> dict[str, list[Stored]]:
                 views[message.station] = take_in(view, message, now_s)
                 identity = (message.station, message.epoch)
                 oldest[identity] = max(oldest.get(identity, 1), message.oldest)
+                delivered.append(message)
                 rows.extend(_row(message, line, now_s) for line in message.lines)
                 gaps.extend(
                     Gap(station=identity[0], epoch=identity[1], **msgspec.structs.asdict(gap)) for gap in message.gaps
                 )
             else:
                 views[message.station] = recall(view, message) if arrival.is_retained else hear(view, message, now_s)
-        marks = _keep_records(rows, gaps, oldest)
+        marks = _keep_records(rows, gaps, oldest, delivered, now_s)
         _keep_views(list(views.values()))
     stored: dict[str, list[Stored]] = {}
     for mark in marks:
-        stored.setdefault(mark.station, []).append(Stored(mark.epoch, mark.stored))
+        stored.setdefault(mark.station, []).append(Stored(mark.epoch, mark.stored, link_at(mark)))
     return stored
 
 
@@ -134,7 +139,13 @@ def _row(delivered: Delivered, line: Line, now_s: float) -> Record:
     )
 
 
-def _keep_records(rows: list[Record], gaps: list[Gap], oldest: dict[tuple[str, str], int]) -> list[Mark]:
+def _keep_records(
+    rows: list[Record],
+    gaps: list[Gap],
+    oldest: dict[tuple[str, str], int],
+    delivered: list[Delivered],
+    now_s: float,
+) -> list[Mark]:
     stations, epochs = {station for station, _ in oldest}, {epoch for _, epoch in oldest}
     known = Mark.objects.filter(station__in=stations, epoch__in=epochs)
     marks = {(mark.station, mark.epoch): mark for mark in known}
@@ -142,7 +153,9 @@ def _keep_records(rows: list[Record], gaps: list[Gap], oldest: dict[tuple[str, s
         marks.setdefault((station, epoch), Mark(station=station, epoch=epoch, stored=0, highest=0))
         for station, epoch in oldest
     ]
-    highest_before = {identity: marks[identity].highest for identity in oldest}
+    news = {identity: Fresh(marks[identity].stored, marks[identity].highest) for identity in oldest}
+    for each in delivered:
+        news[each.station, each.epoch].add(each.lines, each.gaps)
     fresh: dict[tuple[str, str], list[tuple[int, int]]] = {identity: [] for identity in oldest}
     for row in rows:
         mark = marks[row.station, row.epoch]
@@ -157,11 +170,12 @@ def _keep_records(rows: list[Record], gaps: list[Gap], oldest: dict[tuple[str, s
     _keep_gaps(gaps)
     for identity, mark in zip(oldest, touched, strict=True):
         floor = max(mark.stored, oldest[identity] - 1)
-        is_all_here = highest_before[identity] <= floor  # nothing above the mark was stored before this batch
+        is_all_here = news[identity].highest_before <= floor  # nothing above the mark was stored before this batch
         later = sorted(fresh[identity]) if is_all_here else _stored_above(mark, floor)
         mark.stored = advance(mark.stored, oldest[identity], later)
+        follow_on(mark, news[identity], now_s)
     Mark.objects.bulk_create(
-        touched, update_conflicts=True, unique_fields=["station", "epoch"], update_fields=["stored", "highest"]
+        touched, update_conflicts=True, unique_fields=["station", "epoch"], update_fields=["stored", "highest", "trail"]
     )
     return touched
 
@@ -222,6 +236,32 @@ def latest(view: StationView, most: int) -> list[Record]:
         if len(found) >= most:
             break
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How far one epoch's chain was followed and signed, and what that brought to light."""
+
+    mark: Mark
+    findings: list[Finding]
+    more: int
+    """Findings beyond these."""
+    gaps: list[Gap]
+    unread: int
+
+
+def proofs(number: str) -> list[Proof]:
+    """Newest epoch first."""
+    return [_proof(mark) for mark in Mark.objects.filter(station=number).order_by("-id")[:EPOCHS_SHOWN]]
+
+
+def _proof(mark: Mark) -> Proof:
+    of_mark = {"station": mark.station, "epoch": mark.epoch}
+    findings = Finding.objects.filter(**of_mark).order_by("-first")
+    gaps = list(Gap.objects.filter(**of_mark).order_by("-first")[:FINDINGS_SHOWN])
+    unread = Record.objects.filter(**of_mark, kind="unread").count()
+    shown = list(findings[:FINDINGS_SHOWN])
+    return Proof(mark, shown, findings.count() - len(shown), gaps, unread)
 
 
 def holdings(number: str) -> list[dict[str, str | int]]:

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from central.core.networks import Networks
+from central.edge.web import settings
 from tests.central.centre import Centre
+from tests.central.chained import AUTHORITY, pem
 from tests.central.station import SANGATTA, Station
 
 
@@ -38,3 +42,17 @@ def join() -> Iterator[Callable[..., Station]]:
     yield connect
     for station in joined:
         station.leave()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The store in this process; Django can be told only once where it is, so tests take stations of their own."""
+    data = tmp_path_factory.mktemp("store")
+    settings.configure(data, ["localhost"], Networks())
+    from central.edge import following, store
+
+    (data / "ca.crt").write_text(pem(AUTHORITY))
+    following.judge_by(data / "ca.crt")
+    store.open_store(data / "siaga.sqlite3")
+    yield store
+    store.let_go()

@@ -2,7 +2,7 @@
 
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import count, pairwise
 from pathlib import Path
 
@@ -12,25 +12,12 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from central.core.intake import opened
-from central.core.networks import Networks
 from central.edge.broker import Broker, find_program
-from central.edge.web import settings
 from tests.central.centre import eventually, free_port
 from tests.central.station import Station, delivery, fact, state, summary
 from wire.messages import Delivery, State, Stored
 
 NOW_S = 1_800_000_000.0
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    data = tmp_path_factory.mktemp("store")
-    settings.configure(data, ["localhost"], Networks())
-    from central.edge import store
-
-    store.open_store(data / "siaga.sqlite3")
-    yield store
-    store.let_go()
 
 
 @pytest.fixture

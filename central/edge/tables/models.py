@@ -155,3 +155,17 @@ class Alarm(models.Model):
 
     class Meta:
         db_table = "alarm"
+
+
+class DeviceKey(models.Model):
+    """A certificate that a station sent with a seal, by the name of its key."""
+
+    station = models.CharField(max_length=13)
+    key = models.CharField(max_length=64)
+    certificate = models.TextField()
+
+    class Meta:
+        db_table = "device_key"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["station", "key"], name="device_key_identity"),
+        ]

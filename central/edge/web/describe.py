@@ -4,8 +4,10 @@ from typing import Any
 
 import msgspec
 
-from central.core import dating, fleet
+from central.core import chain, dating, fleet
 from central.core.fleet import News, StationView
+from central.edge.following import trail_of
+from central.edge.store import Proof
 from central.edge.tables.models import Record
 from wire import evidence
 from wire.codes import CODES
@@ -111,3 +113,19 @@ def _measured(uplink: Any) -> dict[str, Any]:
 
 def _share(lost: int, of: int) -> float | None:
     return lost / of if of > 0 else None
+
+
+def describe_proof(proof: Proof) -> dict[str, Any]:
+    """How far an epoch is chained and signed, and what is not as it should be."""
+    mark = proof.mark
+    bad = [chain.Finding(chain.Kind(finding.kind), finding.first, finding.last) for finding in proof.findings]
+    dropped = [chain.Finding(chain.Kind.DROPPED, gap.first, gap.last) for gap in proof.gaps]
+    return {
+        "epoch": mark.epoch,
+        "stored": mark.stored,
+        "sealed": trail_of(mark, mark.stored).sealed,
+        "bad": [{"id": each.told_id(), "en": each.told_en()} for each in bad],
+        "more": proof.more,
+        "dropped": [{"id": each.told_id(), "en": each.told_en()} for each in dropped],
+        "unread": proof.unread,
+    }

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from central.core.fleet import StationView, Word
 from central.edge import store
-from central.edge.web.describe import describe, describe_record
+from central.edge.web.describe import describe, describe_proof, describe_record
 from wire.messages import Public
 from wire.seen import encode, plain
 
@@ -51,7 +51,9 @@ def station(request: HttpRequest, number: str) -> HttpResponse:
     now_s = time.time()
     view = _known(number)
     records = [describe_record(view, record, now_s) for record in store.latest(view, LATEST_RECORDS)]
-    return _page(request, "siaga/station.html", now_s, station=describe(view, now_s), records=records)
+    proofs = [describe_proof(proof) for proof in store.proofs(number)]
+    described = describe(view, now_s)
+    return _page(request, "siaga/station.html", now_s, station=described, records=records, proofs=proofs)
 
 
 @require_safe
