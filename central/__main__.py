@@ -15,12 +15,20 @@ OPERATORS_MISTAKE = 2
 
 def main() -> int:
     options = _parser().parse_args()
+    if options.command == "verify":
+        return _verify(options)
     flags = {key: value for key in ("http", "mqtt", "data") if (value := getattr(options, key, None)) is not None}
     try:
         settings = load(options.config, flags)
     except ConfigError as why:
         return _refuse(str(why))
     return _serve(settings) if options.command == "run" else _do(options, settings)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from central.evidence import verify
+
+    return verify(options.file, options.ca)
 
 
 def _serve(settings: Settings) -> int:
@@ -60,6 +68,7 @@ def _parser() -> Parser:
     run.add_argument("--mqtt", metavar="HOST:PORT", help="where stations connect (127.0.0.1:1883)")
     run.add_argument("--data", metavar="DIR", help="where everything is kept (./siaga-data)")
     _add_identity(commands)
+    _add_evidence(commands)
     return parser
 
 
@@ -86,6 +95,19 @@ def _add_identity(commands: Any) -> None:
     command("release", "a supervisor's word that a card that was used twice is settled").add_argument(
         "station", metavar="STATION"
     )
+
+
+def _add_evidence(commands: Any) -> None:
+    what = "write a station's records of a span of time into one file that anybody can check"
+    export = commands.add_parser("export", help=what, description=what)
+    export.add_argument("--config", type=Path, metavar="F", help="settings in YAML, as of `run`")
+    export.add_argument("--data", metavar="DIR", help="where everything is kept (./siaga-data)")
+    export.add_argument("--evidence", required=True, nargs=3, metavar=("STATION", "FROM", "TO"))
+    export.add_argument("--out", type=Path, metavar="FILE", help="default: bukti-STATION.jsonl")
+    what = "check a file of evidence; 0 when all of it is proven, 1 when not"
+    verify = commands.add_parser("verify", help=what, description=what)
+    verify.add_argument("file", type=Path, metavar="FILE")
+    verify.add_argument("--ca", type=Path, metavar="PEM", help="the authority's certificate as you know it")
 
 
 def _day(text: str) -> datetime.date:

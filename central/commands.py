@@ -14,6 +14,7 @@ from central.edge import papers
 from central.edge.authority import Authority, AuthorityError, write
 from central.edge.papers import Papers
 from central.edge.web import settings as web_settings
+from central.evidence import CannotExport, export, moment
 from wire import enrolment
 from wire.enrolment import Application, decode, read_code
 from wire.messages import BadMessage
@@ -36,11 +37,12 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         "sign": _sign,
         "revoke": _revoke,
         "release": _release,
+        "export": _export,
     }
     try:
         _open(settings)
         print(commands[options.command](options, settings))
-    except (AuthorityError, CannotStart) as why:
+    except (AuthorityError, CannotStart, CannotExport, argparse.ArgumentTypeError) as why:
         raise Refusal(str(why)) from None
     return 0
 
@@ -170,3 +172,11 @@ def _station(text: str) -> str:
 
 def _authority(settings: Settings) -> Authority:
     return Authority(Papers(settings.data).authority)
+
+
+def _export(options: argparse.Namespace, settings: Settings) -> str:
+    station, from_text, to_text = options.evidence
+    from central.edge import following  # late: Django's models exist only after its settings
+
+    following.judge_by(settings.data / "ca" / "ca.crt")
+    return export(station, moment(from_text), moment(to_text), options.out)

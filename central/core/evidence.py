@@ -1,0 +1,137 @@
+"""A file of evidence: a station's records in a span of time, and all that is needed to check them. docs/evidence.md."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+
+from central.core.chain import Finding, Judge, Kind, Trail, beginning, follow, midway, place_of
+from central.core.intake import Line
+from wire.messages import UNREADABLE, BadMessage, Gap, decode_envelope, decode_record
+
+VERSION = 1
+T = TypeVar("T")
+
+
+class Bad(ValueError):
+    """The file cannot be checked at all; the sentence says why."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Of one epoch: records `first` to `last` were asked for; those up to `end`, a seal, are there to prove them."""
+
+    epoch: str
+    first: int
+    last: int
+    end: int
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The first line."""
+
+    siaga_evidence: int
+    station: str
+    from_s: float
+    to_s: float
+    made_s: float
+    ca: str
+    """The authority's certificate, PEM: to be compared with one that came another way."""
+    certificates: tuple[str, ...]
+    """Of the station's devices."""
+    parts: tuple[Part, ...]
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Each further line: a record, byte for byte, or a gap."""
+
+    epoch: str
+    seq: int = 0
+    record: str | None = None
+    """None of one whose bytes an older centre did not keep."""
+    gap: Gap | None = None
+
+
+@dataclass(slots=True)
+class Piece:
+    """What a file holds of one part."""
+
+    part: Part
+    items: list[Line | Gap] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def written(header: Header, pieces: Sequence[tuple[str, Sequence[Line | Gap]]]) -> Iterator[bytes]:
+    """The lines of the file."""
+    yield msgspec.json.encode(header)
+    for epoch, items in pieces:
+        for item in items:
+            if isinstance(item, Gap):
+                yield msgspec.json.encode(Entry(epoch, gap=item))
+            else:
+                yield msgspec.json.encode(Entry(epoch, item.seq, item.data.decode() if item.data else None))
+
+
+def read(data: bytes) -> tuple[Header, list[Piece]]:
+    """Raises Bad."""
+    first, *lines = data.splitlines() or [b""]
+    header = _decoded(first, Header, 1)
+    if header.siaga_evidence != VERSION:
+        raise Bad(f"it is of version {header.siaga_evidence}; this program reads {VERSION}")
+    pieces = {part.epoch: Piece(part) for part in header.parts}
+    for number, line in enumerate(lines, 2):
+        entry = _decoded(line, Entry, number)
+        if entry.epoch not in pieces:
+            raise Bad(f"line {number} is of epoch {entry.epoch[:64]!r}, which the first line does not name")
+        _place(pieces[entry.epoch], entry)
+    return header, list(pieces.values())
+
+
+def _decoded(line: bytes, kind: type[T], number: int) -> T:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except UNREADABLE as why:
+        raise Bad(f"line {number} is cut off or was changed: {why}") from None
+
+
+def _place(piece: Piece, entry: Entry) -> None:
+    """In the order of the file: what is not behind the one before it has no place."""
+    item: Line | Gap = entry.gap or _line(entry)
+    seq = place_of(item)
+    before = piece.items[-1] if piece.items else None
+    at = 0 if before is None else before.last if isinstance(before, Gap) else before.seq
+    if seq <= at:
+        piece.findings.append(Finding(Kind.MISPLACED, seq, seq))
+        return
+    if isinstance(item, Line) and item.data and _said(item.data) != (entry.epoch, entry.seq):
+        piece.findings.append(Finding(Kind.MISPLACED, seq, seq))
+    piece.items.append(item)
+
+
+def _line(entry: Entry) -> Line:
+    data = (entry.record or "").encode()
+    try:
+        return Line(entry.seq, data, decode_record(data))
+    except BadMessage:
+        return Line(entry.seq, data, None)
+
+
+def _said(data: bytes) -> tuple[str, int] | None:
+    try:
+        envelope = decode_envelope(data)
+    except BadMessage:
+        return None
+    return envelope.epoch, envelope.seq
+
+
+def examine(station: str, piece: Piece, judge: Judge) -> tuple[Trail, list[Finding]]:
+    """How far a part is proven, and everything in it that is not."""
+    part = piece.part
+    start = beginning(station, part.epoch) if part.first == 1 else midway(part.first - 1)
+    trail, found = follow(station, part.epoch, start, piece.items, judge)
+    found = [*piece.findings, *found]
+    if trail.at.seq < part.end:
+        found.append(Finding(Kind.MISSING, trail.at.seq + 1, part.end))
+    if trail.sealed < part.last:
+        found.append(Finding(Kind.UNSEALED, max(trail.sealed + 1, part.first), part.last))
+    return trail, found
