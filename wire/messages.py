@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
+from wire.packing import unpack
+
 VERSION = 1
 LARGEST_BYTES = 64 * 1024  # a broker drops the connection of who sends more than it takes; all take this
 
@@ -288,12 +290,12 @@ def encode(message: State | Delivery | Stored | Record) -> bytes:
 
 
 def decode(data: bytes, kind: type[M]) -> M:
-    """Bytes to a message of this kind; raises BadMessage with the reason."""
+    """Bytes, packed or not, to a message of this kind; raises BadMessage with the reason."""
     if len(data) > LARGEST_BYTES:
         raise BadMessage(f"{len(data)} bytes; at most {LARGEST_BYTES} are taken")
     try:
-        return msgspec.json.decode(data, type=kind)
-    except UNREADABLE as why:
+        return msgspec.json.decode(unpack(data, LARGEST_BYTES), type=kind)
+    except (*UNREADABLE, ValueError) as why:
         raise BadMessage(f"not a {kind.__name__}: {why}") from None
 
 

@@ -6,8 +6,6 @@ changed, since what is packed with one can be read with no other; a better one i
 
 import zlib
 
-from wire.messages import LARGEST_BYTES, BadMessage
-
 PACKED = b"\x01"
 LEVEL = 9  # some hundred bytes a minute: the time does not count
 _RAW = -15  # raw deflate with the largest window; header and checksum would be a tenth of a minute's message
@@ -41,17 +39,17 @@ def pack(data: bytes) -> bytes:
     return min(packed, data, key=len)
 
 
-def unpack(payload: bytes) -> bytes:
-    """The JSON; raises BadMessage. However much it claims to be, no more than a message may have is made of it."""
+def unpack(payload: bytes, at_most: int) -> bytes:
+    """The JSON; raises ValueError. However much it claims to be, no more than so many bytes are made of it."""
     if payload[:1] != PACKED:
         return payload
     unpacking = zlib.decompressobj(_RAW, zdict=DICTIONARY)
     try:
-        data = unpacking.decompress(payload[1:], LARGEST_BYTES + 1)
+        data = unpacking.decompress(payload[1:], at_most + 1)
     except zlib.error as why:
-        raise BadMessage(f"cannot be unpacked: {why}") from None
-    if len(data) > LARGEST_BYTES:
-        raise BadMessage(f"more than {LARGEST_BYTES} bytes are packed in it")
+        raise ValueError(f"cannot be unpacked: {why}") from None
+    if len(data) > at_most:
+        raise ValueError(f"more than {at_most} bytes are packed in it")
     if not unpacking.eof or unpacking.unused_data:
-        raise BadMessage("it is packed, and not whole")
+        raise ValueError("it is packed, and not whole")
     return data

@@ -25,6 +25,7 @@ from paho.mqtt import MQTTException
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.core.decide import Phase
 from agent.core.events import Event, Noticed, ShowState
 from agent.core.report import Line
 from agent.core.station import Station
@@ -48,6 +49,7 @@ from wire.messages import (
     decode_record,
     encode,
 )
+from wire.packing import pack
 from wire.topics import Address, Down, Up
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,9 @@ KEEPALIVE_S = 15  # a broker that vanished is noticed within one and a half of i
 CONNECT_S = 3
 BACKOFF_S = (0.5, 30.0)  # first and longest wait between attempts; each is drawn from half to all of it
 IN_FLIGHT = 20  # deliveries that the broker has not acknowledged yet
-BATCH = 50  # records at most in one delivery of the backlog: some 30 kB with three uplinks
+BATCH = 200  # records at most in one delivery of the backlog; its bytes, before they are packed, bound it sooner
+BACKLOG_BYTES_PER_S = {Phase.NORMAL: 16_000, Phase.COUNT: 1250, Phase.UPLOAD: 1250}
+"""What is old can wait: a day offline takes ten seconds, or two minutes while the line is needed for results."""
 ENVELOPE_BYTES = 256  # of a delivery, around its records
 GAP_BYTES = 160
 RESEND_S = 30  # the broker took them, the centre did not say so: send again, it knows doubles
@@ -77,6 +81,8 @@ class _Session:
     """The highest seq handed to the broker."""
     in_flight: int = 0
     progress_at: float = 0.0
+    backlog_at: float = 0.0
+    """Not before then, so that the backlog leaves room for what is new."""
     shown: ShowState | None = None
     trouble: str = ""
     """What the network's library said of it last."""
@@ -173,7 +179,7 @@ class Courier:
         client.on_subscribe = lambda *arguments: self._on_subscribe(session, arguments[3])
         client.on_message = lambda _client, _data, message: self._on_message(session, message)
         client.on_publish = lambda *_: self._on_publish(session)
-        client.will_set(self._topic(Up.STATE), encode(self._goodbye(session)), qos=1, retain=True)
+        client.will_set(self._topic(Up.STATE), pack(encode(self._goodbye(session))), qos=1, retain=True)
         client.on_log = lambda *arguments: self._on_log(session, arguments[2], arguments[3])
         client.connect(self._host, self._port, KEEPALIVE_S)
         if trusted is not None and trusted.forgiven and not self._forgiven:
@@ -188,8 +194,9 @@ class Courier:
             connection = client.socket()
             if connection is None:
                 break
+            pause_s = min(max(session.backlog_at - time.monotonic(), 0.0) or 1.0, 1.0)
             readable = _decrypted(connection) or self._wait(
-                1.0, connection.fileno(), "writing" if client.want_write() else ""
+                pause_s, connection.fileno(), "writing" if client.want_write() else ""
             )
             if readable and client.loop_read() != mqtt.MQTT_ERR_SUCCESS:
                 break
@@ -209,12 +216,12 @@ class Courier:
     def _publish(self, session: _Session) -> None:
         if session.shown is not self._state:
             session.shown = self._state
-            self._send(session, Up.STATE, encode(self._birth(session)), retain=True)
+            self._send(session, Up.STATE, pack(encode(self._birth(session))), retain=True)
         now = time.monotonic()
         if session.sent > self._spool.stored and now > session.progress_at + RESEND_S:
             log.info("the centre has not confirmed records above %s; sending them again", self._spool.stored)
             session.sent, session.progress_at = self._spool.stored, now
-        while session.in_flight < IN_FLIGHT:
+        while session.in_flight < IN_FLIGHT and now >= session.backlog_at:
             oldest, below = self._spool.floor()
             found = _fitting(self._spool.after(session.sent, BATCH), below)
             lines = [each for each in found if isinstance(each, Line)]
@@ -226,7 +233,10 @@ class Courier:
             between = [each for each in found if isinstance(each, Gap) and each not in below]
             records = tuple(msgspec.Raw(line.data) for line in lines)
             delivery = Delivery(self._station, oldest, records, (*below, *between))
-            self._send(session, _kind(lines), encode(delivery))
+            kind, payload = _kind(lines), pack(encode(delivery))
+            self._send(session, kind, payload)
+            if kind is Up.LOG:
+                session.backlog_at = now + len(payload) / BACKLOG_BYTES_PER_S[Phase(self._state.phase)]
 
     def _send(self, session: _Session, kind: Up, payload: bytes, retain: bool = False) -> None:
         session.in_flight += 1
@@ -307,7 +317,7 @@ class Courier:
 
     def _say_goodbye(self, session: _Session) -> None:
         self._publish(session)
-        self._send(session, Up.STATE, encode(self._goodbye(session)), retain=True)
+        self._send(session, Up.STATE, pack(encode(self._goodbye(session))), retain=True)
         until = time.monotonic() + LAST_WORDS_S
         while session.in_flight > 0 and time.monotonic() < until:
             if session.client.loop(0.1) != mqtt.MQTT_ERR_SUCCESS:

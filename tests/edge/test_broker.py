@@ -17,12 +17,13 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from agent.core.decide import Phase
 from agent.core.events import Event, Noticed, ShowState
 from agent.core.report import Numbering
 from agent.core.station import Centre, Kind, Station, Uplink
 from agent.edge import broker as module
 from agent.edge import spool as spool_module
-from agent.edge.broker import Courier
+from agent.edge.broker import BACKLOG_BYTES_PER_S, Courier
 from agent.edge.spool import Spool
 from central.edge.broker import find_program
 from tests.edge.conftest import wait_until
@@ -219,9 +220,25 @@ def test_the_backlog_arrives_in_order_and_in_batches(
     courier_to(broker.port)
     wait_until(lambda: len(listener.seqs) >= 333)
     assert listener.seqs == list(range(1, 334))
-    assert len(listener.deliveries) == 7
+    assert len(listener.deliveries) == 2
     assert {delivery.oldest for delivery in listener.deliveries} == {1}
     assert {topic.rsplit("/", 1)[1] for topic, _, _ in listener.heard} == {"state", "log"}
+
+
+@pytest.mark.parametrize("phase", [Phase.COUNT, Phase.UPLOAD])
+def test_while_results_are_sent_the_backlog_takes_little(
+    phase: Phase, broker: Broker, listen: Listen, spool: Spool, courier_to: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 40)
+    fill(spool, 200)
+    listener = listen(broker)
+    courier = courier_to(broker.port)
+    began = time.monotonic()
+    courier.show(ShowState(Active("fibre", "fibre"), (FIBRE,), phase))
+    wait_until(lambda: len(listener.seqs) >= 200, 60)
+    backlog = [len(data) for topic, data, _ in listener.heard if topic.endswith("/log")]
+    assert len(backlog) == 5
+    assert time.monotonic() - began >= 0.99 * sum(backlog[1:-1]) / BACKLOG_BYTES_PER_S[phase]
 
 
 def test_news_goes_out_at_once_under_its_own_kind(
@@ -420,7 +437,7 @@ def test_the_will_speaks_when_the_connection_breaks_and_names_the_session(broker
 import sys
 from pathlib import Path
 from agent.core.station import Centre, Kind, Station, Uplink
-from agent.edge.broker import Courier
+from agent.edge.broker import BACKLOG_BYTES_PER_S, Courier
 from agent.edge.spool import Spool
 from tests.edge.records import STAMP
 uplinks = (Uplink("fibre", "eth0", Kind.FIBRE),)
