@@ -44,6 +44,7 @@ from wire.messages import (
     decode_record,
     encode,
 )
+from wire.packing import unpack
 from wire.topics import Address, Down, Up, from_every_station
 
 STATION = "6408042001143"
@@ -487,7 +488,7 @@ def test_no_delivery_is_larger_than_a_message_may_be(
     listener = listen(broker)
     courier_to(broker.port)
     wait_until(lambda: len(listener.seqs) >= 150)
-    sizes = [len(data) for _, data, _ in listener.heard]
+    sizes = [len(unpack(data, LARGEST_BYTES)) for _, data, _ in listener.heard]
     assert max(sizes) <= LARGEST_BYTES
     assert listener.seqs == list(range(1, 151))
     assert max(sizes) > LARGEST_BYTES / 4  # and no smaller than it need be
