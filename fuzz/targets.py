@@ -12,9 +12,11 @@ import msgspec
 from agent import config as agent_config
 from agent.core import signal
 from agent.edge import memory
+from agent.enrol import device
 from central import config as central_config
-from central.core import fleet, intake
-from wire import bandwidth, evidence, stamp, topics
+from central.core import cards, fleet, intake
+from central.edge import authority
+from wire import bandwidth, enrolment, evidence, stamp, topics
 from wire.messages import BadMessage, Delivery, Fact, State, Stored, decode, decode_record
 
 GOLDEN = Path("tests/wire/golden")
@@ -116,6 +118,41 @@ def _questions() -> Iterator[bytes]:
     yield bandwidth.line(bandwidth.Turn("00" * 8, 3.0, 4))
 
 
+def _enrolment(data: bytes) -> None:
+    """Messages both ways, and what people type or scan."""
+    text = data.decode("utf-8", "replace")
+    for read in (
+        lambda: enrolment.decode(data, enrolment.Application),
+        lambda: enrolment.decode(data, enrolment.Renewal),
+        lambda: enrolment.decode_answer(data),
+        lambda: enrolment.read_link(text),
+        lambda: enrolment.read_code(text),
+        lambda: enrolment.read_fingerprint(text),
+    ):
+        try:
+            read()
+        except BadMessage:
+            continue
+
+
+def _applications() -> Iterator[bytes]:
+    code = "4F7K9Q2WZX8M3N5P6R70"
+    yield enrolment.encode(enrolment.Application(code, "-----BEGIN CERTIFICATE REQUEST-----", STATION))
+    yield enrolment.encode(enrolment.Renewal("-----BEGIN CERTIFICATE REQUEST-----"))
+    yield enrolment.encode(enrolment.Admission(STATION, "a", "b", "c", NOW_S, NOW_S, "mqtts://x"))
+    yield enrolment.encode(enrolment.Refusal("tidak", "no"))
+    yield str(enrolment.Link("https://siaga.example:8443", code, "ab" * 32)).encode()
+
+
+def _requests() -> Iterator[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield device.request(Path(folder)).encode()
+
+
+def _lists() -> Iterator[bytes]:
+    yield f'station,name,village\n{STATION},"TPS 143, SDN",Sangatta Utara\n'.encode()
+
+
 def _modem(data: bytes) -> None:
     for read in (signal.paths, signal.modem, signal.interface, signal.strengths, signal.cell_id):
         try:
@@ -136,6 +173,13 @@ TARGETS: dict[str, Target] = {
     "central-config": Target(_central, (central_config.ConfigError,), _files("config/central.yaml")),
     "stamp": Target(_stamp, (), _stamps),
     "bandwidth": Target(_bandwidth, (), _questions),
+    "enrolment": Target(_enrolment, (), _applications),
+    "certificate-request": Target(
+        lambda data: authority.requested_key(data.decode("utf-8", "replace")), (authority.BadRequest,), _requests
+    ),
+    "card-list": Target(
+        lambda data: cards.read_list(data.decode("utf-8", "replace").splitlines()), (cards.BadList,), _lists
+    ),
     "modem": Target(_modem, (), lambda: iter((b'{"modem-list": []}', b'{"modem": {"generic": {}}}'))),
     "memory": Target(_remembered, (OSError,), lambda: iter((b"00000000\n{}",))),
 }

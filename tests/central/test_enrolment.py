@@ -53,9 +53,14 @@ def test_a_card_that_is_used_again_by_another_device_raises_an_alarm_that_a_supe
     assert refused.stderr.startswith("siaga-agent: This card was used by another device before. The centre has been")
     assert not (second.state_dir / "device.crt").exists()
     assert f"CARD_USED_TWICE {station}: used from 127.0.0.1" in centre.errors
+    page = centre.get("/")[2]
+    assert "64.08.04.2001 · TPS 202" in page
+    assert "Kartu Pasang TPS ini dipakai oleh dua perangkat" in page
+    assert "pertama dari 127.0.0.1, lalu dari 127.0.0.1" in page
     [newer] = centre.cards(station)
     assert "held because its card was used twice" in second.command("enrol", str(newer)).stderr
     assert "released by" in centre.command("release", station).stdout
+    assert "dipakai oleh dua perangkat" not in centre.get("/")[2]
     second.enrol(newer)
     assert "is not held" in centre.command("release", station).stderr
 

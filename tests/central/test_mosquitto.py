@@ -134,6 +134,14 @@ def test_without_a_certificate_nobody_is_let_in(centre: CentreBeside, devices: t
     assert answer(centre.mqtts_port, context_of(None, centre.data / "ca" / "ca.crt")) == b""
 
 
+def test_an_expired_certificate_is_refused(centre: CentreBeside) -> None:
+    for station, days in (("6408042001303", 60), ("6408042001304", 91)):
+        device = centre.devices(station)
+        centre.enrol_before(device, centre.cards(station)[0], days)
+        told = answer(centre.mqtts_port, context_of(device, centre.data / "ca" / "ca.crt"))
+        assert told == (CONNACK if days < 90 else b"")
+
+
 def test_a_revoked_certificate_is_refused_after_a_restart(centre: CentreBeside) -> None:
     """Mosquitto 2.0.11 reads the list of the revoked when it starts; a reload keeps the old one."""
     station = "6408042001302"

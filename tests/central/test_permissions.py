@@ -160,6 +160,17 @@ def test_without_a_certificate_of_ours_nobody_is_let_in(
         assert answer(centre.mqtts_port, context_of(shown, centre.data / "ca" / "ca.crt")) != CONNACK
 
 
+def test_what_has_expired_is_not_let_in_though_nobody_has_revoked_it(centre: SecuredCentre) -> None:
+    for station, days in (("6408042001303", 60), ("6408042001304", 91)):
+        device = centre.devices(station)
+        centre.enrol_before(device, centre.cards(station)[0], days)
+        context = context_of(device, centre.data / "ca" / "ca.crt")
+        if days < 90:
+            eventually(lambda context=context: answer(centre.mqtts_port, context) == CONNACK)
+        else:
+            assert answer(centre.mqtts_port, context) == b""
+
+
 def test_tls_older_than_1_3_is_not_spoken(centre: SecuredCentre, devices: tuple[Device, Device]) -> None:
     context = context_of(devices[0], centre.data / "ca" / "ca.crt")
     assert answer(centre.mqtts_port, context) == CONNACK

@@ -1,5 +1,6 @@
 """The pages and their JSON: each asks the store, describes what it finds, and says how old it is."""
 
+import json
 import time
 from collections import Counter
 from datetime import datetime
@@ -10,14 +11,19 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadReque
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from central.core.cards import shown
 from central.core.fleet import StationView, Word
-from central.edge import store
+from central.edge import rolls, store
+from central.edge.tables.models import Alarm
 from central.edge.web.describe import describe, describe_proof, describe_record
-from wire.messages import Public
+from wire.codes import CODES
+from wire.evidence import told_en, told_id
+from wire.messages import Fact, Public
 from wire.seen import encode, plain
 
 CHECK_BODY = "siaga check\n"  # every station's configuration has it to the letter
 LATEST_RECORDS = 100
+MOST_ALARMS = 50
 MOST_PRESSING_FIRST = (Word.DOWN, Word.BACKUP, Word.UNKNOWN, Word.READY)
 STATIC_TYPES = {
     "siaga.css": "text/css; charset=utf-8",
@@ -42,7 +48,19 @@ def fleet(request: HttpRequest) -> HttpResponse:
         counts=[(word, counts[word]) for word in MOST_PRESSING_FIRST],
         freshest_s=min(ages, default=None),
         stalest_s=max(ages, default=None),
+        alarms=[_alarm(alarm, now_s) for alarm in rolls.alarms()[:MOST_ALARMS]],
     )
+
+
+def _alarm(alarm: Alarm, now_s: float) -> dict[str, object]:
+    fact = Fact(alarm.code, evidence=json.loads(alarm.evidence))
+    return {
+        "station": shown(alarm.station),
+        "code": CODES[alarm.code],
+        "told_id": told_id(fact),
+        "told_en": told_en(fact),
+        "age_s": max(0.0, now_s - alarm.raised_s),
+    }
 
 
 @require_safe
