@@ -98,6 +98,13 @@ def test_whoever_mends_the_links_too_is_found_by_the_seal() -> None:
     assert not any(each.kind is Kind.ALTERED for each in found)
 
 
+def test_links_that_were_taken_away_do_not_make_it_an_older_agents_history() -> None:
+    bare = [line(each.seq, each.data.replace(b"dead", b"poor").replace(b'"link"', b'"LINK"')) for each in WHOLE[7:9]]
+    _, found = walked([*WHOLE[:7], *bare, *WHOLE[9:]])
+    assert Finding(Kind.ALTERED, 8, 8) in found and Finding(Kind.ALTERED, 9, 9) in found
+    assert not any(each.kind is Kind.UNCHAINED for each in found)
+
+
 def test_what_is_not_there_is_named_and_the_rest_is_proven_again_behind_the_next_seal() -> None:
     trail, found = walked([*WHOLE[:7], *WHOLE[9:]])
     assert found == [Finding(Kind.MISSING, 8, 9), Finding(Kind.CHANGED, 6, 10)]
