@@ -6,7 +6,9 @@ Stable: a code is never given another meaning. docs/operating.md is generated fr
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wire.command import Why
 from wire.findings import FINDINGS, Call, Finding
+from wire.refusals import REFUSALS
 
 
 class Severity(StrEnum):
@@ -436,6 +438,70 @@ _TABLE = (
         "Ikuti kalimat pada fakta ini; ulangi dengan `siaga-agent diagnose`.",
         "Do what this fact's sentence says; look again with `siaga-agent diagnose`.",
     ),
+    Code(
+        "COMMAND_DONE",
+        Severity.INFO,
+        "Perintah pusat dilakukan",
+        "A command of the centre was done",
+        "Tidak perlu tindakan.",
+        "Nothing to do.",
+    ),
+    Code(
+        "COMMAND_REFUSED",
+        Severity.WARNING,
+        "Perintah pusat ditolak",
+        "A command of the centre was refused",
+        "Baca sebabnya pada fakta ini.",
+        "Read why in this fact.",
+    ),
+    Code(
+        "COMMAND_FAILED",
+        Severity.WARNING,
+        "Perintah pusat dicoba dan gagal",
+        "A command of the centre was tried and failed",
+        "Baca sebabnya pada fakta ini.",
+        "Read why in this fact.",
+    ),
+    Code(
+        "COMMAND_EXPIRED",
+        Severity.INFO,
+        "Perintah pusat tiba sesudah waktunya dan tidak dilakukan",
+        "A command of the centre came after its time and was not done",
+        "Ulangi bila masih perlu.",
+        "Give it again if it is still wanted.",
+    ),
+    Code(
+        "COMMAND_IGNORED",
+        Severity.WARNING,
+        "Sesuatu yang menyerupai perintah diabaikan: bukan dari pusat, atau tidak boleh begitu",
+        "What looked like a command was ignored: it is not the centre's, or not as a command may be",
+        "Bila sering: periksa siapa yang dapat menulis ke broker pusat.",
+        "If it is frequent: find out who can write to the centre's broker.",
+    ),
+    Code(
+        "CONFIG_TRIED",
+        Severity.INFO,
+        "Konfigurasi baru dari pusat dicoba",
+        "A new configuration of the centre is on trial",
+        "Tidak perlu tindakan; bila pusat tidak tercapai, yang lama berlaku kembali.",
+        "Nothing to do; if the centre is not reached, the one before comes back.",
+    ),
+    Code(
+        "CONFIG_APPLIED",
+        Severity.INFO,
+        "Konfigurasi dari pusat berlaku: pusat tercapai dengannya",
+        "The centre's configuration is in force: the centre was reached with it",
+        "Tidak perlu tindakan.",
+        "Nothing to do.",
+    ),
+    Code(
+        "CONFIG_LOCAL",
+        Severity.WARNING,
+        "Berkas konfigurasi di perangkat diubah, jadi versi dari pusat tidak berlaku lagi",
+        "The device's own configuration file was edited, so the centre's version is no longer in force",
+        "Bila tidak sengaja, kirim versi baru dari pusat.",
+        "If that was not meant, give a new version from the centre.",
+    ),
 )
 
 
@@ -446,7 +512,14 @@ def _code(found: Finding) -> Code:
     return Code(found.code, severity, *(text.replace("{", "‹").replace("}", "›") for text in texts))
 
 
-CODES: dict[str, Code] = {code.code: code for code in (*_TABLE, *map(_code, FINDINGS.values()))}
+def _refusal(why: Why) -> Code:
+    said = REFUSALS[why]
+    return Code(why, Severity.WARNING, said.meaning_id, said.meaning_en, said.action_id, said.action_en)
+
+
+CODES: dict[str, Code] = {
+    code.code: code for code in (*_TABLE, *map(_code, FINDINGS.values()), *map(_refusal, REFUSALS))
+}
 
 
 def as_markdown() -> str:

@@ -17,12 +17,15 @@ class Up(StrEnum):
     SUM = "sum"
     FACT = "fact"
     LOG = "log"  # the backlog after a silence, oldest first
+    RESULT = "result"  # what came of a command
 
 
 class Down(StrEnum):
     """What the centre says to one station."""
 
     STORED = "stored"  # retained: the high-water mark
+    COMMAND = "command"  # never retained: nobody is to be surprised by what was wanted yesterday
+    CONFIG = "config"  # retained: the configuration that should be in force
 
 
 @dataclass(frozen=True, slots=True)

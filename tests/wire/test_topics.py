@@ -18,6 +18,9 @@ def test_the_topics_are_these() -> None:
     assert Address(STATION, Up.FACT).topic == "siaga/1/6408/6408042001143/up/fact"
     assert Address(STATION, Up.LOG).topic == "siaga/1/6408/6408042001143/up/log"
     assert Address(STATION, Down.STORED).topic == "siaga/1/6408/6408042001143/dn/stored"
+    assert Address(STATION, Up.RESULT).topic == "siaga/1/6408/6408042001143/up/result"
+    assert Address(STATION, Down.COMMAND).topic == "siaga/1/6408/6408042001143/dn/command"
+    assert Address(STATION, Down.CONFIG).topic == "siaga/1/6408/6408042001143/dn/config"
     assert from_every_station() == "siaga/1/+/+/up/#"
     assert from_every_station("state") == "siaga/1/+/+/up/state"
 
