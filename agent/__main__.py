@@ -10,15 +10,18 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
+from agent import in_force
 from agent.config import DEFAULT_PATH, ConfigError, load
 from agent.core.decide import Phase
 from agent.core.fate import whose
+from agent.core.given import roll_back
 from agent.core.station import Family, Station
 from agent.edge import control, key, privileges, systemd
 from wire.evidence import heard_en
@@ -61,22 +64,48 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    station = load(parsed.config)
-    stamp_key = _stamp_key(station)
-    locks = _prepare(station)
+    found = in_force.load(parsed.config)
+    station = found.station
+    try:
+        stamp_key = _stamp_key(station)
+        locks = _prepare(station)
+    except Refusal as why:
+        if not _goes_back(found, str(why)):
+            raise
+        return _again()
+    if found.start():
+        return _again()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     from agent.daemon import Daemon  # the other commands need none of its imports, and start in a tenth of a second
 
-    async def live() -> None:
+    async def live() -> bool:
         try:
-            daemon = Daemon(station, version("siaga"), stamp_key)
+            daemon = Daemon(station, version("siaga"), stamp_key, found.given, found.local)
         except (OSError, sqlite3.Error) as why:
             raise Refusal(f"state_dir = {station.state_dir}: cannot be used: {why}") from None
         await daemon.run()
+        return daemon.wants_restart
 
     assert locks
-    asyncio.run(live())
-    return GOOD
+    return _again() if asyncio.run(live()) else GOOD
+
+
+def _goes_back(found: in_force.InForce, why: str) -> bool:
+    """From a configuration on trial with which the agent cannot even start, unless another agent stands in the way."""
+    if not found.given.note.on_trial or found.version is None:
+        return False
+    try:
+        os.close(control.hold(Path(found.station.state_dir)))
+        os.close(control.hold_routes())
+        found.given.change(lambda note: roll_back(note, why))
+    except (control.AlreadyRunning, OSError):
+        return False
+    return True
+
+
+def _again() -> NoReturn:
+    """The same command from the start, as the same process: for systemd nothing has ended."""
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _prepare(station: Station) -> tuple[int, int]:
@@ -108,6 +137,9 @@ def _check(parsed: argparse.Namespace) -> int:
     station = load(parsed.config)
     _stamp_key(station)
     print(f"{parsed.config}: good; station {station.station} with {len(station.uplinks)} uplinks")
+    with suppress(ConfigError):  # who may not look into the state directory is not told
+        if (told := in_force.load(parsed.config).told) is not None:
+            print(told)
     return GOOD
 
 
@@ -119,7 +151,7 @@ def _status(parsed: argparse.Namespace) -> int:
 
 def _diagnose(parsed: argparse.Namespace) -> int:
     began_at = time.monotonic()
-    station = load(parsed.config)
+    station = in_force.load(parsed.config).station
     uplink = station.uplink(parsed.uplink)
     if uplink is None:
         known = ", ".join(each.name for each in station.uplinks)
@@ -160,7 +192,7 @@ def _measure(parsed: argparse.Namespace) -> int:
     from agent.bandwidth.bound import CannotMeasure  # late: the other commands need none of it
     from agent.bandwidth.command import measure
 
-    station = load(parsed.config)
+    station = in_force.load(parsed.config).station
     uplink = station.uplink(parsed.uplink)
     if uplink is None:
         known = ", ".join(each.name for each in station.uplinks)
@@ -196,7 +228,7 @@ def _renew(parsed: argparse.Namespace) -> int:
 def _cleanup(parsed: argparse.Namespace) -> int:
     from agent.edge.kernel import clean_up
 
-    station = load(parsed.config)
+    station = in_force.load(parsed.config).station
     locks = _prepare(station)
     assert locks
     try:
@@ -237,7 +269,13 @@ def _table(status: dict[str, Any]) -> str:
     seen = [uplink for uplink in status["uplinks"] if uplink.get("public")]
     lines += [f"{uplink['name']} as the centre sees it: {_public(uplink)}" for uplink in seen]
     connected = "connected" if centre["connected"] else "not connected"
+    lines += [_configuration(given) for given in [status.get("configuration")] if given and given["version"]]
     return "\n".join([*lines, f"centre: {connected}, {centre['unsent']} records not yet stored there"])
+
+
+def _configuration(given: dict[str, Any]) -> str:
+    trial = "on trial until the centre is reached" if given["on_trial"] else "in force"
+    return f"configuration: version {given['version']} of the centre, {trial}"
 
 
 def _plan(plan: dict[str, Any]) -> str:

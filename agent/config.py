@@ -37,12 +37,16 @@ class ConfigError(Exception):
 
 def load(path: Path) -> Station:
     """Read and check the file; raises ConfigError with every mistake found."""
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """Its text; raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as why:
         reason = why.strerror if isinstance(why, OSError) else "it is not UTF-8 text"
         raise ConfigError([f"{path}: cannot be read: {reason}"]) from None
-    return parse(text, str(path))
 
 
 def parse(text: str, name: str = "agent.yaml") -> Station:

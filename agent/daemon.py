@@ -16,8 +16,10 @@ import msgspec
 from agent.core.bandwidth import Measured
 from agent.core.decide import Phase
 from agent.core.events import (
+    Answer,
     AskSeen,
     BandwidthMeasured,
+    Configure,
     DateKnown,
     Diagnose,
     Effect,
@@ -47,7 +49,9 @@ from agent.edge import clock, control, memory, systemd
 from agent.edge.broker import Courier
 from agent.edge.child import Examiner
 from agent.edge.choice import Choice
+from agent.edge.given import Given
 from agent.edge.icmp import Prober
+from agent.edge.inbox import Inbox
 from agent.edge.kernel import Kernel
 from agent.edge.metrics import Responder
 from agent.edge.modem import Modems
@@ -58,9 +62,11 @@ from agent.edge.spool import Head, Spool
 from agent.edge.stamp import Asker
 from agent.edge.tester import Tester
 from agent.edge.traffic import Traffic
+from agent.edge.trial import Trial
 from agent.edge.trust import TimeKeeper
 from wire import evidence
 from wire.messages import Fact, Seal, Stamp, Summary
+from wire.topics import Down
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +79,18 @@ SEALED_AT_ONCE = ("TRAFFIC_MOVED", "HANDED_OVER")
 class Daemon:
     """Edges put events on one queue; only `run` asks the core. Nothing here waits for an edge."""
 
-    def __init__(self, station: Station, version: str, stamp_key: bytes | None = None) -> None:
-        """Raises OSError and sqlite3.Error when the state directory cannot be used."""
+    def __init__(
+        self,
+        station: Station,
+        version: str,
+        stamp_key: bytes | None = None,
+        given: Given | None = None,
+        local: str = "",
+    ) -> None:
+        """`local` is the hash of the technician's file, for which the centre may give others.
+
+        Raises OSError and sqlite3.Error when the state directory cannot be used.
+        """
         now = time.monotonic()
         state_dir = Path(station.state_dir)
         self._loop = asyncio.get_running_loop()
@@ -97,15 +113,18 @@ class Daemon:
         self._tester = Tester(station, self.emit)
         self._mirror = Mirror(station, self.emit)
         self._responder = Responder(station, self._metrics)
-        self._courier = Courier(station, self._spool, version, self._stamp, self._tell)
+        self._courier = Courier(station, self._spool, version, self._stamp, self._tell, self._hear)
         self._renewer = Renewer(station, self.emit, self._courier.move)
         self._time = TimeKeeper(state_dir)
         self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
         self._sealer = Sealer(station, self._head, self._keep_seal, self.emit)
+        given = given or Given(state_dir)
+        self._inbox = Inbox(station, self._uptime, self.emit, self._courier.answer, given, self._card)
+        self._trial = Trial(given, local, station.station, self.emit, self._courier.answer, now)
         self._notify = systemd.Notify()
         self._calendar = clock.Calendar()
         self._overrun = 0
-        self._stopping = False
+        self._stopping = self._is_told_to_stop = False
         self._fault: BaseException | None = None
 
     def emit(self, event: Event) -> None:
@@ -116,9 +135,15 @@ class Daemon:
         self._waiting.append(event)
         self._something.set()
 
+    @property
+    def wants_restart(self) -> bool:
+        """It did not end because somebody told it to, but because another configuration is in force."""
+        return self._trial.wants_restart and not self._is_told_to_stop
+
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. The routes stay as they are: the last decision is the best default there is."""
         loop = self._loop
+        self._inbox.open(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         self._tell_start()
@@ -126,7 +151,8 @@ class Daemon:
             server = await control.serve(Path(self._station.state_dir), self._answer)
             self._courier.start()
             edges = (self._kernel, self._traffic, self._modems, self._examiner, self._tester, self._mirror)
-            lasting = [tasks.create_task(each.run()) for each in (*edges, self._responder, self._sealer, self._renewer)]
+            others = (self._responder, self._sealer, self._renewer, self._inbox)
+            lasting = [tasks.create_task(each.run()) for each in (*edges, *others)]
             self._notify.ready()
             await self._think()
             server.close()
@@ -203,6 +229,11 @@ class Daemon:
             case Summary():
                 self._tally.hear(effect, now)
                 self._keep(effect, self._stamp(now))
+            case Answer(result):
+                self._card.submit(self._inbox.settle, result).add_done_callback(self._note_failure)
+            case Configure(command):
+                begun = self._card.submit(self._trial.begin, command, asyncio.get_running_loop())
+                begun.add_done_callback(self._note_failure)
             case Remember(learnt):
                 if self._memory.hold(learnt):
                     self._card.submit(self._memory.write).add_done_callback(self._note_failure)
@@ -236,6 +267,12 @@ class Daemon:
     def _stamp(self, now: float | None = None) -> Stamp:
         return self._boot.stamp(time.monotonic() if now is None else now, *clock.wall())
 
+    def _hear(self, kind: Down, payload: bytes, is_retained: bool) -> None:
+        self._inbox.hear(kind, payload, is_retained)
+
+    def _uptime(self) -> tuple[str, float]:
+        return self._boot.name, time.monotonic() - self._boot.started_at
+
     def _check_health(self) -> float:
         """The core has answered: tell systemd so. Returns when to do it again, in seconds."""
         if self._fault is not None:
@@ -245,6 +282,10 @@ class Daemon:
         if self._overrun:
             log.error("%s events were dropped: the loop could not follow", self._overrun)
             self._overrun = 0
+        self._trial.look(self._courier.confirmed, time.monotonic(), self._card)
+        if self._trial.wants_restart and not self._stopping:
+            self.emit(Stopping())
+            self._stopping = True
         self._notify.alive()
         if self._time.due(time.monotonic()):
             self._card.submit(self._time.keep)
@@ -258,8 +299,10 @@ class Daemon:
             self.emit(Noticed("SPOOL_RESET", {"set_aside": str(self._spool.set_aside)}))
         if self._memory_set_aside is not None:
             self.emit(Noticed("MEMORY_RESET", {"set_aside": str(self._memory_set_aside)}))
+        self._trial.tell_start()
 
     def _stop(self) -> None:
+        self._is_told_to_stop = True
         if not self._stopping:
             self._notify.stopping()
             self.emit(Stopping())
@@ -328,6 +371,7 @@ class Daemon:
                 | {key: msgspec.to_builtins(getattr(uplink, key)) for key in ("signal", "forecast", "public")}
                 for uplink in state.uplinks
             ],
+            "configuration": self._trial.told,
             "centre": {"connected": self._courier.connected, "unsent": self._spool.unsent},
         }
 

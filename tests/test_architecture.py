@@ -42,6 +42,7 @@ NEVER_IMPORT: dict[str, set[str]] = {
 TOOLS = {
     "agent.bandwidth.speedtest_cli": {"speedtest"},
     "agent.sign": {"cryptography"},
+    "agent.verify": {"cryptography"},
 }  # started in a child process, and imported by nobody
 CORE_MAY_INSTALL = {"msgspec"}
 

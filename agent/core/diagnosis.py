@@ -27,6 +27,10 @@ class Diagnosis:
         self._is_looked_at, self._begun_at = True, now
         if not self._budget.allows(ALLOWANCE_BYTES, now):
             return Fact("DIAGNOSIS_SKIPPED", self._uplink, evidence={"needs_bytes": ALLOWANCE_BYTES})
+        return self.begin()
+
+    def begin(self) -> Diagnose:
+        """The order, paid in advance."""
         self._budget.charge(ALLOWANCE_BYTES)
         return Diagnose(self._uplink, ALLOWANCE_BYTES)
 

@@ -8,6 +8,7 @@ from agent.core.memory import Memory
 from agent.core.routes import Link, Wish
 from agent.core.station import Family
 from agent.core.twoway import Reflected
+from wire.command import Command, Result
 from wire.messages import Active, Evidence, Fact, Public, Signal, Summary, UplinkState
 from wire.stamp import PORT
 
@@ -215,6 +216,13 @@ class PublicSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Commanded:
+    """The centre wants this; it is surely the centre's, and was never heard before."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The agent was told to stop."""
 
@@ -242,6 +250,7 @@ Event = (
     | BandwidthMeasured
     | NotMeasured
     | PublicSeen
+    | Commanded
     | Stopping
 )
 
@@ -314,6 +323,31 @@ class AskSeen:
     family: Family
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a command."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """Try the configuration in this command."""
+
+    command: Command
+
+
 Effect = (
-    AskSeen | SendEchoes | SendStamp | SetRoutes | ShowState | Diagnose | MeasureBandwidth | Remember | Fact | Summary
+    AskSeen
+    | SendEchoes
+    | SendStamp
+    | SetRoutes
+    | ShowState
+    | Diagnose
+    | MeasureBandwidth
+    | Answer
+    | Configure
+    | Remember
+    | Fact
+    | Summary
 )

@@ -1,16 +1,17 @@
 """The five steps in order: measure -> judge -> decide -> route -> report. An event and the time in, effects out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from agent.core import roles
+from agent.core import commands, roles
 from agent.core.bandwidth import Allowance
 from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, choose
 from agent.core.events import (
     AskSeen,
     BandwidthMeasured,
+    Commanded,
     DateKnown,
     Diagnose,
     Diagnosed,
@@ -53,6 +54,7 @@ from agent.core.station import Family, Station
 from wire.evidence import VERDICTS
 from wire.messages import Active, Evidence, Fact, Health, Summary, UplinkState
 
+BY_HAND = "an operator at the station chose"
 REPEAT_S = 60  # the same trouble with the routes is told once in this time
 
 
@@ -83,6 +85,7 @@ class Failover:
         self._fates = Fates(station.uplinks)
         self._active: dict[Family, str | None] = dict.fromkeys(Family)
         self._override: _Override | None = None
+        self._commands = commands.Commands()
         self._phase = Phase(known.phase) if known.phase in list(Phase) else Phase.NORMAL
         self._phase_until = None if known.phase_left_s is None else now + known.phase_left_s
         self._wish: Wish | None = None
@@ -127,16 +130,21 @@ class Failover:
             case RoutesRefused(why):
                 return [*self._once("ROUTES_REFUSED", {"why": why}, now)]
             case HandedOver():
+                self._commands.hand_over(event, now)
                 return [handed_over(event)]
             case Diagnosed(uplink, evidence):
-                return [self._lines[uplink].diagnosis.done(evidence)]
+                done = self._lines[uplink].diagnosis.done(evidence)
+                return [done, *self._do(self._commands.diagnosed(event), now)]
+            case Commanded(command):
+                return self._do(self._commands.hear(command, self._standing, now), now)
             case Noticed(code, evidence):
                 return [Fact(code, evidence=evidence)]
             case SignalSeen(uplink, signal):
                 facts = self._lines[uplink].reception.take(signal, now)
                 return [*facts, self.state(now)] if facts else []
             case BandwidthMeasured() | NotMeasured():
-                return list(self._lines[event.uplink].note_test(event, now))
+                told = self._lines[event.uplink].note_test(event, now)
+                return [*told, *self._do(self._commands.tested(event), now)]
             case PublicSeen():
                 return self._hear_seen(event, now)
             case Stopping():
@@ -144,10 +152,12 @@ class Failover:
             case KernelSeen():
                 return self._act([*self._see(event, now), *self._judge_troubled(now)], now)
             case OverrideAsked() | OverrideEnded() | PhaseSet():
-                return self._act(list(self._obey(event, now)), now)
+                ended = [] if isinstance(event, PhaseSet) else self._do(self._commands.interrupt(BY_HAND), now)
+                return [*ended, *self._act(list(self._obey(event, now)), now)]
             case Tick(late_s):
                 self._late_s = max(self._late_s, late_s)
-                return self._act([*self._expire(now), *self._judge(now)], now)
+                effects = self._act([*self._expire(now), *self._judge(now)], now)
+                return [*effects, *self._do(self._commands.look(self._standing, now), now)]
 
     def _act(self, facts: list[Fact], now: float) -> list[Effect]:
         """What follows from new facts: the choice, its routes, the next echoes, the report."""
@@ -162,6 +172,27 @@ class Failover:
             *state,
             *self._test(now),
         ]
+
+    def _do(self, wanted: Iterable[commands.Wanted], now: float) -> list[Effect]:
+        """What a command wants, and what follows from it."""
+        facts: list[Fact] = []
+        others: list[Effect] = []
+        for each in wanted:
+            match each:
+                case OverrideAsked() | OverrideEnded():
+                    facts += self._obey(each, now)
+                case Fact():
+                    facts.append(each)
+                case Diagnose(uplink):
+                    others.append(self._lines[uplink].diagnosis.begin())
+                case _:
+                    others.append(each)
+        return [*(self._act(facts, now) if facts else ()), *others]
+
+    @property
+    def _standing(self) -> commands.Station:
+        carrying = frozenset(name for name in self._active.values() if name is not None)
+        return commands.Station(self._lines, carrying, self._phase, self._override is not None)
 
     def _test(self, now: float) -> Iterator[MeasureBandwidth | AskSeen | Fact]:
         for line in self._lines.values() if self._seen else ():
@@ -182,7 +213,7 @@ class Failover:
 
     def wake_at(self) -> float:
         """The next moment at which something is due: an echo, a verdict by silence, a summary, an end of a choice."""
-        moments = [self._summary_at, self._remember_at]
+        moments = [self._summary_at, self._remember_at, self._commands.due_at]
         for line in self._lines.values() if self._seen else ():
             moments += [line.watch.wake_at(self._now), line.trials.due_at]
             if line.watch.health is Health.UP and self._now < line.home_at:

@@ -93,9 +93,10 @@ class Trials:
             return may.why_not
         if may.bytes < COST_BYTES:
             return "the budget does not allow it"
-        return "its users need it" if self._is_used() else None
+        return "its users need it" if self.is_used else None
 
-    def _is_used(self) -> bool:
+    @property
+    def is_used(self) -> bool:
         """More than a share of what it was last seen to carry; before the first test nobody knows, and it is tested."""
         return any(
             capacity is not None and mbps > USE_AT_MOST * capacity

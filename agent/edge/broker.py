@@ -14,6 +14,7 @@ import ssl
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ from agent.edge import identity, trust
 from agent.edge.identity import NoIdentity
 from agent.edge.spool import Spool
 from agent.edge.trust import Misdated
+from wire import command
+from wire.command import Result
 from wire.messages import (
     LARGEST_BYTES,
     Active,
@@ -67,6 +70,10 @@ RESEND_S = 30  # the broker took them, the centre did not say so: send again, it
 LAST_WORDS_S = 2
 EPOCH_EVERY_S = 600  # a centre that contradicts us again and again must not wear out the card
 WHY_LETTERS = 160
+ANSWERS_AT_MOST = 32  # to commands, while there is no connection; the centre asks again
+
+Hear = Callable[[Down, bytes, bool], None]
+"""Kind, payload, and whether the broker had kept it; not to wait."""
 
 
 @dataclass(slots=True)
@@ -98,7 +105,9 @@ class Courier:
         version: str,
         clock: Callable[[], Stamp],
         tell: Callable[[Event], None],
+        hear: Hear | None = None,
     ) -> None:
+        """`hear` is told of commands, in this thread."""
         self._host, self._port = station.centre.broker_host, station.centre.broker_port
         self._state_dir = Path(station.state_dir) if station.centre.is_secured else None
         self._told: str | None = None
@@ -107,6 +116,8 @@ class Courier:
         self._version = version
         self._clock, self._tell = clock, tell
         self._began_at = -math.inf
+        self._hear = hear
+        self._answers: deque[Result] = deque(maxlen=ANSWERS_AT_MOST)
         self._state = ShowState(Active(), ())
         self._sessions = 0
         self._forgiven = False
@@ -114,6 +125,8 @@ class Courier:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
         self.connected = False
+        self.confirmed = False
+        """In this run the centre has said that it stored something."""
 
     @property
     def alive(self) -> bool:
@@ -125,6 +138,11 @@ class Courier:
     def show(self, state: ShowState) -> None:
         """The latest state; older ones that were not published yet are not."""
         self._state = state
+        self.poke()
+
+    def answer(self, result: Result) -> None:
+        """What came of a command, from any thread; it is repeated when the command is."""
+        self._answers.append(result)
         self.poke()
 
     def poke(self) -> None:
@@ -217,6 +235,8 @@ class Courier:
         if session.shown is not self._state:
             session.shown = self._state
             self._send(session, Up.STATE, pack(encode(self._birth(session))), retain=True)
+        while self._answers and session.in_flight < IN_FLIGHT:
+            self._send(session, Up.RESULT, command.encode(self._answers.popleft()))
         now = time.monotonic()
         if session.sent > self._spool.stored and now > session.progress_at + RESEND_S:
             log.info("the centre has not confirmed records above %s; sending them again", self._spool.stored)
@@ -248,11 +268,13 @@ class Courier:
             session.refused = True
             session.trouble = str(reason)
             return
-        session.client.subscribe(Address(self._station, Down.STORED).topic, qos=0)
+        session.client.subscribe([(Address(self._station, kind).topic, 0) for kind in Down])
 
     def _on_subscribe(self, session: _Session, reasons: list[ReasonCode]) -> None:
         if any(reason.is_failure for reason in reasons):
-            log.error("broker refuses the subscription to %s", Address(self._station, Down.STORED).topic)
+            log.error(
+                "broker refuses a subscription to %s", ", ".join(Address(self._station, each).topic for each in Down)
+            )
             session.refused = True
             return
         log.info("connected to broker %s:%s", self._host, self._port)
@@ -275,6 +297,10 @@ class Courier:
         session.in_flight -= 1
 
     def _on_message(self, session: _Session, message: mqtt.MQTTMessage) -> None:
+        for kind in (Down.COMMAND, Down.CONFIG):
+            if message.topic == self._topic(kind) and self._hear is not None:
+                self._hear(kind, bytes(message.payload), message.retain)
+                return
         try:
             mark = decode(bytes(message.payload), Stored)
         except BadMessage as why:
@@ -288,6 +314,7 @@ class Courier:
         session.progress_at = time.monotonic()
         session.sent = max(session.sent, mark.seq)
         self._spool.forget(mark.seq)
+        self.confirmed = True
 
     def _begin_epoch(self, session: _Session, mark: Stored) -> None:
         now = time.monotonic()
@@ -323,7 +350,7 @@ class Courier:
             if session.client.loop(0.1) != mqtt.MQTT_ERR_SUCCESS:
                 return
 
-    def _topic(self, kind: Up) -> str:
+    def _topic(self, kind: Up | Down) -> str:
         return Address(self._station, kind).topic
 
     def _wait(self, for_s: float, connection: int | None = None, writing: Literal["writing", ""] = "") -> bool:
