@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+from central import ordering
 from central.config import ConfigError, Settings, load
 from central.edge import systemd
 
@@ -22,6 +23,8 @@ def main() -> int:
         settings = load(options.config, flags)
     except ConfigError as why:
         return _refuse(str(why))
+    if options.command in ordering.COMMANDS:
+        return _order(options, settings)
     return _serve(settings) if options.command == "run" else _do(options, settings)
 
 
@@ -50,6 +53,13 @@ def _do(options: argparse.Namespace, settings: Settings) -> int:
         return _refuse(str(why))
 
 
+def _order(options: argparse.Namespace, settings: Settings) -> int:
+    try:
+        return ordering.run(options, settings)
+    except ordering.Refusal as why:
+        return _refuse(str(why))
+
+
 class Parser(argparse.ArgumentParser):
     """A mistake is told in one sentence."""
 
@@ -69,6 +79,7 @@ def _parser() -> Parser:
     run.add_argument("--data", metavar="DIR", help="where everything is kept (./siaga-data)")
     _add_identity(commands)
     _add_evidence(commands)
+    ordering.add_to(commands)
     return parser
 
 

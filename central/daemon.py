@@ -143,6 +143,7 @@ def offer(settings: Settings) -> Offer:
 
 def _hearing(settings: Settings) -> Iterator[Part]:
     from central.edge.collector import CLIENT_ID, REDELIVERY_S, Collector, Session
+    from central.edge.commander import Commander
     from central.edge.permissions import Doorkeeper, secured
 
     papers = Papers(settings.data)
@@ -150,7 +151,9 @@ def _hearing(settings: Settings) -> Iterator[Part]:
     is_secured = bool(settings.mqtts) if outside is None else (settings.broker or "").startswith(MQTTS_URL)
     session = Session(session_name(papers), papers) if is_secured else Session(CLIENT_ID)
     if outside:
-        yield Collector(outside.host, outside.port, session=session)
+        elsewhere = Collector(outside.host, outside.port, session=session)
+        yield elsewhere
+        yield Commander(settings.data, elsewhere.say)
         return
     folder = settings.data / ("broker-tls" if is_secured else "broker")  # what one holds for us the other never gives
     allowed = secured(papers, time.time()) if is_secured else None
@@ -160,7 +163,9 @@ def _hearing(settings: Settings) -> Iterator[Part]:
     yield broker
     if is_secured:
         yield Doorkeeper(papers, broker)
-    yield Collector(reachable(within.host), within.port, first_wait_s, session=session)
+    collector = Collector(reachable(within.host), within.port, first_wait_s, session=session)
+    yield collector
+    yield Commander(settings.data, collector.say)
 
 
 def _reflectors(settings: Settings) -> list[Part]:

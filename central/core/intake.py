@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wire import topics
+from wire import command, topics
+from wire.command import NAME_LETTERS, TEXT_LETTERS, Result
 from wire.messages import (
     LARGEST_BYTES,
     BadMessage,
@@ -22,6 +23,7 @@ from wire.messages import (
 
 LONGEST_NAME = 64
 MOST_UPLINKS = 16
+MOST_EVIDENCE = 200
 MAYBE_LARGE = re.compile(rb"[:,\[]\s*-?(?:\d{16}|[\d.]+[eE])")  # sixteen digits, or an exponent
 LARGEST_FIGURE = 2**53  # JSON readers everywhere keep integers exact up to here, and no sum of a few overflows
 
@@ -56,7 +58,7 @@ class Delivered:
     gaps: tuple[Gap, ...] = ()
 
 
-def read(topic: str, payload: bytes) -> State | Delivered:
+def read(topic: str, payload: bytes) -> State | Delivered | Result:
     """Topic and bytes to a message that may be stored; raises Refused."""
     if len(payload) > LARGEST_BYTES:
         raise Refused("size", f"{len(payload)} bytes; at most {LARGEST_BYTES} are taken")
@@ -68,13 +70,15 @@ def read(topic: str, payload: bytes) -> State | Delivered:
     if message.station != address.station:
         raise Refused("station", f"{address.station} speaks for {message.station[:LONGEST_NAME]!r}")
     try:
-        return _judged(message) if isinstance(message, State) else opened(message)
+        return opened(message) if isinstance(message, Delivery) else _judged(message)
     except BadMessage as why:
         raise Refused("content", f"{address.station}: {why}") from None
 
 
-def _decoded(address: topics.Address, payload: bytes) -> State | Delivery:
+def _decoded(address: topics.Address, payload: bytes) -> State | Delivery | Result:
     try:
+        if address.kind is topics.Up.RESULT:
+            return command.decode(payload, Result)
         if address.kind is topics.Up.STATE:
             return decode(payload, State)
         if isinstance(address.kind, topics.Up):
@@ -84,11 +88,21 @@ def _decoded(address: topics.Address, payload: bytes) -> State | Delivery:
     raise Refused("topic", f"{address.topic} is not for the centre")
 
 
-def _judged(state: State) -> State:
-    flaw = _flaw_of_figures(state) or _flaw_of_state(state)
+def _judged(message: State | Result) -> State | Result:
+    flaw = _flaw_of_figures(message)
+    flaw = flaw or (_flaw_of_state(message) if isinstance(message, State) else _flaw_of_result(message))
     if flaw:
         raise BadMessage(flaw)
-    return state
+    return message
+
+
+def _flaw_of_result(result: Result) -> str | None:
+    if max(len(result.id), len(result.code)) > NAME_LETTERS or len(result.text) > TEXT_LETTERS:
+        return "a result with too long an id, code or text"
+    texts = [*result.evidence, *(value for value in result.evidence.values() if isinstance(value, str))]
+    if len(texts) > MOST_EVIDENCE or any(len(text) > TEXT_LETTERS for text in texts):
+        return "a result with too much evidence"
+    return None
 
 
 def opened(delivery: Delivery) -> Delivered:
@@ -138,7 +152,7 @@ def _flaw_of_bytes(data: bytes, record: Record) -> str:
     return _flaw_of_figures(record) if MAYBE_LARGE.search(data) else ""
 
 
-def _flaw_of_figures(message: State | Record) -> str:
+def _flaw_of_figures(message: State | Record | Result) -> str:
     return "a figure beyond 2^53" if any(abs(figure) > LARGEST_FIGURE for figure in _figures(message)) else ""
 
 

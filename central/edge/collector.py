@@ -111,6 +111,13 @@ class Collector:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def say(self, topic: str, payload: bytes, is_retained: bool) -> bool:
+        """By this connection, from any thread; False while there is none."""
+        if not self._client.is_connected():
+            return False
+        self._client.publish(topic, payload, qos=1, retain=is_retained)
+        return True
+
     def _new_client(self) -> mqtt.Client:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,

@@ -16,8 +16,10 @@ from django.db.utils import DatabaseError
 
 from central.core.fleet import StationView, advance, hear, recall, take_in
 from central.core.intake import Delivered, Line
+from central.edge import commands
 from central.edge.following import Fresh, follow_on, link_at
 from central.edge.tables.models import Finding, Gap, Mark, Record, Station
+from wire.command import Result
 from wire.messages import Fact, Seal, State, Stored, Summary
 
 CHECK_S = 2.0  # a large database is not read to its end at each start
@@ -35,7 +37,7 @@ class StoreError(Exception):
 class Arrival:
     """A judged message on its way into the store."""
 
-    message: State | Delivered
+    message: State | Delivered | Result
     is_retained: bool
 
 
@@ -81,6 +83,10 @@ def _refuse_the_future(file: Path) -> None:
 def keep(arrivals: Sequence[Arrival], now_s: float) -> dict[str, list[Stored]]:
     """Store a batch in one transaction; gives the high-water marks to send back, by station."""
     with transaction.atomic():
+        for arrival in arrivals:
+            if isinstance(arrival.message, Result):
+                commands.settle(arrival.message, now_s)
+        arrivals = [arrival for arrival in arrivals if not isinstance(arrival.message, Result)]
         views = _views(sorted({arrival.message.station for arrival in arrivals}))
         rows: list[Record] = []
         gaps: list[Gap] = []

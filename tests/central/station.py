@@ -75,6 +75,8 @@ class Station:
     def __init__(self, port: int, number: str = SANGATTA) -> None:
         self.number = number
         self.marks: list[Stored] = []
+        self.ordered: list[tuple[str, bytes, bool]] = []
+        """(kind, payload, retained) of commands and configurations."""
         self._connected = threading.Event()
         self._taken: queue.Queue[int] = queue.Queue()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"station-{number}", clean_session=False)
@@ -111,8 +113,12 @@ class Station:
         self._client.loop_stop()
 
     def _on_connect(self, client, _data, _flags, _reason, _properties) -> None:
-        client.subscribe(Address(self.number, Down.STORED).topic, qos=0)
+        client.subscribe([(Address(self.number, kind).topic, 0) for kind in Down])
         self._connected.set()
 
     def _on_message(self, _client, _data, message) -> None:
-        self.marks.append(decode(message.payload, Stored))
+        kind = message.topic.rpartition("/")[2]
+        if kind == Down.STORED:
+            self.marks.append(decode(message.payload, Stored))
+        else:
+            self.ordered.append((kind, message.payload, message.retain))

@@ -1,4 +1,4 @@
-"""The tables: stations, their records and what the chain of these proves; cards, certificates, alarms."""
+"""The tables: stations, their records and what the chain of these proves; cards, certificates, alarms; commands."""
 
 from typing import ClassVar
 
@@ -168,4 +168,35 @@ class DeviceKey(models.Model):
         db_table = "device_key"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["station", "key"], name="device_key_identity"),
+        ]
+
+
+class Command(models.Model):
+    """What somebody wants of a station, and what came of it. A configuration is one too."""
+
+    station = models.CharField(max_length=13)
+    name = models.CharField(max_length=64)
+    """Its id on the wire."""
+    kind = models.CharField(max_length=16)
+    number = models.IntegerField(default=0)
+    """The version of a configuration."""
+    arguments = models.TextField()
+    by = models.CharField(max_length=64)
+    asked_s = models.FloatField()
+    expires_s = models.FloatField(null=True)
+    status = models.CharField(max_length=16, db_index=True)
+    """waiting, or as the station says: done, refused, failed, expired."""
+    code = models.CharField(max_length=64, default="")
+    text = models.TextField(default="")
+    evidence = models.TextField(default="{}")
+    answered_s = models.FloatField(null=True)
+    sent = models.IntegerField(default=0)
+    sent_s = models.FloatField(default=0.0)
+    sent_to = models.CharField(max_length=64, default="")
+    """The run of the agent that it was addressed to last."""
+
+    class Meta:
+        db_table = "command"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["station", "name"], name="command_identity"),
         ]

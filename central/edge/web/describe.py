@@ -8,7 +8,7 @@ from central.core import chain, dating, fleet
 from central.core.fleet import News, StationView
 from central.edge.following import trail_of
 from central.edge.store import Proof
-from central.edge.tables.models import Record
+from central.edge.tables.models import Command, Record
 from wire import evidence
 from wire.codes import CODES
 from wire.messages import Fact, Seal, Stamp, Summary, decode_record
@@ -99,6 +99,34 @@ def _body(record: Record) -> Fact | Summary | Seal | None:
     if record.data is None:
         return msgspec.json.decode(record.body, type=Fact | Summary)
     return decode_record(bytes(record.data)).body
+
+
+COMMANDED_ID = {
+    "waiting": "menunggu jawaban",
+    "done": "dilakukan",
+    "refused": "ditolak",
+    "failed": "gagal",
+    "expired": "kedaluwarsa",
+}
+
+
+def describe_command(row: Command, now_s: float) -> dict[str, Any]:
+    known = CODES.get(row.code)
+    arguments = msgspec.json.decode(row.arguments, type=dict[str, Any])
+    return {
+        "kind": row.kind,
+        "about": f"versi {row.number}" if row.number else " ".join(str(value) for value in arguments.values()),
+        "by": row.by,
+        "asked_age_s": max(0.0, now_s - row.asked_s),
+        "status": row.status,
+        "status_id": COMMANDED_ID.get(row.status, row.status),
+        "severity": "warning" if row.status in ("refused", "failed") else None,
+        "code": row.code,
+        "meaning_id": known.meaning_id if known else "",
+        "meaning_en": known.meaning_en if known else "",
+        "text": row.text,
+        "sent": row.sent,
+    }
 
 
 def _measured(uplink: Any) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_safe
 
 from central.core.cards import shown
 from central.core.fleet import StationView, Word
-from central.edge import rolls, store
+from central.edge import commands, rolls, store
 from central.edge.tables.models import Alarm
-from central.edge.web.describe import describe, describe_proof, describe_record
+from central.edge.web.describe import describe, describe_command, describe_proof, describe_record
 from wire.codes import CODES
 from wire.evidence import told_en, told_id
 from wire.messages import Fact, Public
@@ -24,6 +24,7 @@ from wire.seen import encode, plain
 CHECK_BODY = "siaga check\n"  # every station's configuration has it to the letter
 LATEST_RECORDS = 100
 MOST_ALARMS = 50
+LATEST_COMMANDS = 10
 MOST_PRESSING_FIRST = (Word.DOWN, Word.BACKUP, Word.UNKNOWN, Word.READY)
 STATIC_TYPES = {
     "siaga.css": "text/css; charset=utf-8",
@@ -70,8 +71,9 @@ def station(request: HttpRequest, number: str) -> HttpResponse:
     view = _known(number)
     records = [describe_record(view, record, now_s) for record in store.latest(view, LATEST_RECORDS)]
     proofs = [describe_proof(proof) for proof in store.proofs(number)]
-    described = describe(view, now_s)
-    return _page(request, "siaga/station.html", now_s, station=described, records=records, proofs=proofs)
+    commanded = [describe_command(row, now_s) for row in commands.recent(number, LATEST_COMMANDS)]
+    content = {"records": records, "proofs": proofs, "commands": commanded}
+    return _page(request, "siaga/station.html", now_s, station=describe(view, now_s), **content)
 
 
 @require_safe
