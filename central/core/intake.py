@@ -89,9 +89,8 @@ def _decoded(address: topics.Address, payload: bytes) -> State | Delivery | Resu
 
 
 def _judged(message: State | Result) -> State | Result:
-    flaw = _flaw_of_figures(message)
-    flaw = flaw or (_flaw_of_state(message) if isinstance(message, State) else _flaw_of_result(message))
-    if flaw:
+    of_kind = _flaw_of_state(message) if isinstance(message, State) else _flaw_of_result(message)
+    if flaw := _flaw_of_figures(message) or of_kind:
         raise BadMessage(flaw)
     return message
 
