@@ -1,4 +1,6 @@
-"""Why a station does not do what the centre commands: the words for each name, in two languages."""
+"""Why a station does not do what the centre commands: the words for each name, in two languages.
+
+NOT_ENROLLED is not here: a device that is not enrolled says so by itself, and wire/codes.py has it."""
 
 from dataclasses import dataclass
 
@@ -14,12 +16,6 @@ class Refusal:
 
 
 REFUSALS: dict[Why, Refusal] = {
-    Why.NOT_ENROLLED: Refusal(
-        "Perangkat belum terdaftar pada pusat, jadi tidak menuruti siapa pun",
-        "The device is not enrolled at the centre, so it obeys nobody",
-        "Daftarkan perangkat dengan Kartu Pasang.",
-        "Enrol the device with an installation card.",
-    ),
     Why.BAD_SIGNATURE: Refusal(
         "Tanda tangan perintah tidak sah bagi perangkat ini",
         "The command's signature is not good for this device",
