@@ -1,14 +1,21 @@
 """Commands and their answers, byte for byte; what is signed stays verifiable; every name of a refusal has its words."""
 
 import ast
+import base64
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agent.verify import Unsure, check
+from agent.core.given import Question
+from agent.verify import Unsure, check, judge
+from central.edge.authority import Authority
 from wire.codes import CODES
-from wire.command import CONFIG_BYTES, Command, Kind, Result, Signed, Status, Why, decode, encode
+from wire.command import CONFIG_BYTES, CONTEXT, Command, Kind, Result, Signed, Status, Why, decode, encode
 from wire.messages import LARGEST_BYTES, BadMessage
 from wire.refusals import REFUSALS
 
@@ -93,3 +100,46 @@ def test_every_reason_has_its_words_and_is_given_by_somebody() -> None:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Why"
     }
     assert given == {str(why) for why in Why}
+
+
+YEAR_S = 365 * 86_400.0
+
+
+@pytest.mark.parametrize("wall_s", [DAY_OF_SIGNING_S - YEAR_S, DAY_OF_SIGNING_S + YEAR_S])
+def test_on_a_day_on_which_the_certificate_is_not_valid_nobody_is_obeyed(wall_s: float) -> None:
+    signed, authority = decode(golden("signed"), Signed), (GOLDEN / "authority.pem").read_text()
+    with pytest.raises(Unsure, match="not valid today"):
+        check(signed, authority, wall_s)
+    check(signed, authority, None)
+
+
+@pytest.mark.parametrize("name", [STATION, "siaga-collector", "siaga-command2", "SIAGA-COMMAND"])
+def test_who_has_another_certificate_of_the_same_authority_may_not_command(name: str, tmp_path: Path) -> None:
+    authority, key = Authority(tmp_path), ec.generate_private_key(ec.SECP256R1())
+    issued = authority.own(key.public_key(), name, (), DAY_OF_SIGNING_S)
+    body = encode(SAMPLES["command"]).decode()
+    signature = base64.b64encode(key.sign(CONTEXT + body.encode(), ec.ECDSA(hashes.SHA256()))).decode()
+    with pytest.raises(Unsure, match="who may not command"):
+        check(Signed(body, signature, issued.pem), authority.pem, DAY_OF_SIGNING_S)
+
+
+def test_a_certificate_that_its_holder_has_signed_himself_is_none(tmp_path: Path) -> None:
+    other = Authority(tmp_path)
+    signed = decode(golden("signed"), Signed)
+    with pytest.raises(Unsure, match="not from this device's authority"):
+        check(Signed(signed.body, signed.signature, other.pem), (GOLDEN / "authority.pem").read_text(), None)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_whatever_the_child_is_asked_it_says_that_it_is_unsure(data: bytes) -> None:
+    text, authority = data.decode(errors="replace"), (GOLDEN / "authority.pem").read_text()
+    good = decode(golden("signed"), Signed)
+    for signed in (
+        Signed(text, good.signature, good.certificate),
+        Signed(good.body, text, good.certificate),
+        Signed(good.body, good.signature, text),
+    ):
+        with pytest.raises(Unsure):
+            check(signed, authority, None)
+    assert judge(Question(text, authority, STATION, "/x", None)).forged
+    assert judge(Question(golden("signed").decode(), text, STATION, "/x", None)).forged
