@@ -10,12 +10,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from central.edge.seal import Seal
-
 from agent.core.events import Commanded, Event, Noticed
 from agent.core.station import Centre, Kind, Station, Uplink
 from agent.edge.given import Given
 from agent.edge.inbox import AUTHORITY, Inbox
+from central.edge.seal import Seal
 from wire.command import Command, Result, config_id
 from wire.topics import Down
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from central.edge.seal import Seal
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.given import Outcome, Version, begin_trial
 from agent.edge import inbox as module
 from agent.edge.inbox import JUDGED_A_MINUTE, JUST_STARTED_S, WAITING_AT_MOST
+from central.edge.seal import Seal
 from tests.edge.conftest import become
 from tests.edge.sealed import BY, Agent, command, configuration, enrolled
 from wire.command import LIFE_AT_MOST_S, Result, Signed, Status, Why, decode, encode
