@@ -10,16 +10,19 @@ from pathlib import Path
 import msgspec
 
 from agent import config as agent_config
+from agent import verify
 from agent.core import signal
 from agent.edge import memory
 from agent.enrol import device
 from central import config as central_config
 from central.core import cards, fleet, intake
 from central.edge import authority
-from wire import bandwidth, enrolment, evidence, stamp, topics
+from wire import bandwidth, command, enrolment, evidence, stamp, topics
+from wire.command import Result
 from wire.messages import BadMessage, Delivery, Fact, State, Stored, decode, decode_record
 
 GOLDEN = Path("tests/wire/golden")
+COMMANDS = Path("tests/wire/golden_command")
 KEY = bytes(range(32))
 STATION = "6408042001143"
 TOPIC = topics.Address(STATION, topics.Up.LOG).topic
@@ -45,6 +48,8 @@ def _at_centre(data: bytes) -> None:
     """All that is done with a station's message before it is stored, and what the pages say of it."""
     topic, _, payload = data.partition(b"\n")
     message = intake.read(topic.decode("utf-8", "replace"), payload)
+    if isinstance(message, Result):
+        return
     view = fleet.StationView(message.station)
     if isinstance(message, State):
         view = fleet.recall(fleet.hear(view, message, NOW_S), message)
@@ -61,6 +66,15 @@ def _said_to_centre() -> Iterator[bytes]:
     for name in ("delivery_fact", "delivery_log", "delivery_summary", "delivery_seal", "state", "will"):
         kind = topics.Up.STATE if name in ("state", "will") else topics.Up.LOG
         yield topics.Address(STATION, kind).topic.encode() + b"\n" + (GOLDEN / f"{name}.json").read_bytes()
+    result = topics.Address(STATION, topics.Up.RESULT).topic.encode()
+    yield result + b"\n" + (COMMANDS / "result.json").read_bytes()
+
+
+def _commanded(data: bytes) -> None:
+    """All that is done with a command before a child looks who has signed it, and what the child does."""
+    signed = command.decode(data, command.Signed)
+    command.decode(signed.body.encode(), command.Command)
+    verify.check(signed, (COMMANDS / "authority.pem").read_text(), None)
 
 
 def _records() -> Iterator[bytes]:
@@ -163,6 +177,7 @@ def _modem(data: bytes) -> None:
 
 TARGETS: dict[str, Target] = {
     "centre": Target(_at_centre, (BadMessage,), _said_to_centre),
+    "command": Target(_commanded, (BadMessage, verify.Unsure), _files(str(COMMANDS / "signed.json"))),
     "stored": Target(lambda data: decode(data, Stored), (BadMessage,), _golden("stored")),
     "spool": Target(decode_record, (BadMessage,), _records),
     "agent-config": Target(

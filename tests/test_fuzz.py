@@ -22,7 +22,9 @@ def test_examples_are_read_and_what_is_broken_is_refused_as_declared(name: str) 
                 continue
 
 
-@pytest.mark.parametrize("name", ["centre", "stored", "spool", "agent-config", "central-config", "stamp", "bandwidth"])
+@pytest.mark.parametrize(
+    "name", ["centre", "command", "stored", "spool", "agent-config", "central-config", "stamp", "bandwidth"]
+)
 def test_an_example_is_no_refusal(name: str) -> None:
     for seed in TARGETS[name].seeds():
         TARGETS[name].read(seed)
