@@ -3,15 +3,17 @@
 python -m tests.edge.dying_config CHANGES STATE_DIR LOCAL STEP
 """
 
+import asyncio
 import os
 import signal
 import sys
 from pathlib import Path
 
 from agent.core import given as rules
-from agent.core.given import Outcome, Version
+from agent.core.given import Outcome
 from agent.edge.given import Given
-from tests.edge.sealed import BY
+from agent.edge.trial import Trial
+from tests.edge.sealed import STATION, configuration
 from wire.command import Status, Why
 
 CHANGING = {"open", "os.rename", "os.remove", "os.mkdir"}
@@ -20,9 +22,8 @@ CHANGING = {"open", "os.rename", "os.remove", "os.mkdir"}
 def step(name: str, given: Given, local: str, text: str) -> None:
     match name:
         case "begin":
-            version = Version(7, rules_hash(text), local, BY)
-            given.put(version, text)
-            given.change(lambda note: rules.begin_trial(note, version))
+            trial = Trial(given, local, STATION, lambda _event: None, lambda _result: None, 0.0)
+            trial.begin(configuration(7, text), asyncio.new_event_loop())
         case "start":
             given.change(rules.start)
         case "keep":
@@ -31,12 +32,6 @@ def step(name: str, given: Given, local: str, text: str) -> None:
             given.change(lambda note: rules.roll_back(note, "the centre was not reached"))
         case "refuse":
             given.change(lambda note: rules.refuse(note, Outcome(8, Status.REFUSED, Why.CONFIG_REJECTED)))
-
-
-def rules_hash(text: str) -> str:
-    from hashlib import sha256
-
-    return sha256(text.encode()).hexdigest()
 
 
 def main() -> None:

@@ -202,7 +202,9 @@ def test_one_that_loses_the_centre_is_rolled_back(both: Both) -> None:
 
 def test_one_with_which_the_agent_cannot_start_is_rolled_back_at_once(both: Both) -> None:
     before = both.version()
-    done = both.configure(changed(both, ("centre:\n", "centre:\n  stamp_key: /nowhere/stamp.key\n")))
+    done = both.configure(
+        changed(both, ("centre:\n", 'centre:\n  stamp: ["127.0.0.1:8620"]\n  stamp_key: /nowhere/stamp.key\n'))
+    )
     assert done.returncode == 3, both.here.told()
     assert "failed: With the new configuration" in done.stdout and "stamp_key" in done.stdout
     assert both.version() == before
