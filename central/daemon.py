@@ -107,8 +107,12 @@ def _bound(key: str, to: Endpoint, listen: Callable[[str, int], socket.socket]) 
 
 
 def _in_order(settings: Settings) -> Iterator[Part]:
-    """Store first, then who makes the papers, broker, collector, pages: each is made when the one before is ready."""
+    """Store first, then who makes the papers, broker, collector, pages: each is made when the one before is ready.
+
+    Before them all ports are taken, so that one that cannot be had is refused before anything begins.
+    """
     page_listener = _bound("http", settings.http, listener)
+    answering = [*_reflectors(settings), *_testers(settings)]
     web_settings.configure(settings.data, hosts(settings), settings.networks)
     from central.edge.following import judge_by  # late: Django's models exist only after its settings
     from central.edge.store import StoreError, open_store
@@ -123,8 +127,7 @@ def _in_order(settings: Settings) -> Iterator[Part]:
         yield _desk(settings)
     yield from _hearing(settings)
     yield Web(page_listener, settings.proxies)
-    yield from _reflectors(settings)
-    yield from _testers(settings)
+    yield from answering
 
 
 def _desk(settings: Settings) -> Part:

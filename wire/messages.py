@@ -5,13 +5,14 @@ A field is never renamed or given another meaning; golden files in tests/wire/go
 """
 
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from wire.packing import unpack
 
 VERSION = 1
+LARGEST_SEQ = 2**53  # where JSON readers everywhere still count exactly
 LARGEST_BYTES = 64 * 1024  # a broker drops the connection of who sends more than it takes; all take this
 
 
@@ -275,7 +276,7 @@ class Stored(msgspec.Struct, frozen=True, tag="stored"):
     """The centre's word: every record of this epoch up to seq is in its store, or will never come."""
 
     epoch: str
-    seq: int
+    seq: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_SEQ)]
     link: str = ""
     """Of record seq as it is in the store: a station that has another one there is not where it thinks it is."""
     v: int = VERSION

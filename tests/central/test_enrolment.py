@@ -1,5 +1,6 @@
 """From a printed card to a certificate, by the programs' own commands: each card once, and nobody else."""
 
+import contextlib
 import json
 import os
 import stat
@@ -8,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.central.secured import A, B, Device, SecuredCentre, codes_in
 from wire.enrolment import Link, grouped
@@ -146,8 +149,29 @@ def test_the_authoritys_key_is_for_its_owner_alone_and_codes_are_not_kept(centre
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     for file in centre.data.glob("siaga.sqlite3*"):
         assert link.code.encode() not in file.read_bytes()
-    maps = Path(f"/proc/{centre.process.pid}/maps").read_text()
-    assert "cryptography" not in maps, "who serves the pages has not even loaded what reads the key"
+    pem = (centre.data / "ca" / "ca.key").read_bytes()
+    private = load_pem_private_key(pem, None)
+    assert isinstance(private, EllipticCurvePrivateKey)
+    number = private.private_numbers().private_value.to_bytes(32, "big")
+    held = _memory(centre.process.pid)
+    assert b"siaga.sqlite3" in held, "its memory is read"
+    for secret in (number, number[::-1], pem.splitlines()[1]):
+        assert secret not in held, "who serves the pages never had the key"
+
+
+def _memory(pid: int) -> bytes:
+    """All that the process may write to."""
+    held = bytearray()
+    with Path(f"/proc/{pid}/mem").open("rb", 0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            place, allowed, *_ = line.split()
+            if not allowed.startswith("rw"):
+                continue
+            first, last = (int(each, 16) for each in place.split("-"))
+            memory.seek(first)
+            with contextlib.suppress(OSError):
+                held += memory.read(last - first)
+    return bytes(held)
 
 
 def test_a_restarted_centre_is_the_same_authority(tmp_path: Path) -> None:
