@@ -70,16 +70,14 @@ def context_of(device: Device | None, authority: Path) -> ssl.SSLContext:
 
 
 def answer(port: int, context: ssl.SSLContext) -> bytes:
-    """What the broker says to a session; nothing when it ends the connection before."""
-    try:
-        with (
-            socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
-            context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
-        ):
-            secured.sendall(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x0a\x00\x01x")
-            return secured.recv(4)
-    except (ssl.SSLError, ConnectionError):
-        return b""
+    """What the broker says to a session; nothing when it ends the connection before. It must be there to be asked."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname="127.0.0.1") as secured:
+                secured.sendall(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x0a\x00\x01x")
+                return secured.recv(4)
+        except (ssl.SSLError, ConnectionError):
+            return b""
 
 
 def topic(station: str, kind: Up | Down) -> str:

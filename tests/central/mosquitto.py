@@ -49,11 +49,11 @@ class Mosquitto:
     """On a free port, with the example files and a centre's certificates."""
 
     def __init__(self, folder: Path, data: Path) -> None:
-        self.port, self._folder = free_port(), folder
+        self.port, self._folder, self._data = free_port(), folder, data
         text = (CONFIG / "mosquitto.conf").read_text()
         for old, new in (
             ("listener 8883", f"listener {self.port} 127.0.0.1"),
-            ("/var/lib/siaga-central", str(data)),
+            ("/etc/mosquitto/siaga/", f"{folder}/siaga/"),
             ("/etc/mosquitto/siaga.acl", str(CONFIG / "mosquitto.acl")),
             ("/var/lib/mosquitto/", f"{folder}/"),
         ):
@@ -64,7 +64,11 @@ class Mosquitto:
         self._config.write_text(re.sub(r"(?m)^#.*\n", "", text) + user)
 
     def start(self) -> None:
-        with (self._folder / "mosquitto.log").open("ab") as log:
+        """With the newest files, as the unit in docs/enrolment.md copies them."""
+        (self._folder / "siaga").mkdir(exist_ok=True)
+        for name in ("ca/ca.crt", "ca/crl.pem", "tls/server.crt", "tls/server.key"):
+            shutil.copy(self._data / name, self._folder / "siaga")
+        with (self._folder / "mosquitto.log").open("wb") as log:
             self.process = subprocess.Popen([*program(), "-v", "-c", str(self._config)], stdout=log, stderr=log)
         eventually(lambda: f"Opening ipv4 listen socket on port {self.port}" in self.log)
 
