@@ -253,7 +253,8 @@ class Daemon:
         dropped = self._spool.put(body, stamp, only_in)
         self._courier.poke()
         if dropped is not None:
-            self._tell(Noticed("RECORDS_DROPPED", {"first_seq": dropped.first, "last_seq": dropped.last}))
+            told = {"first_seq": dropped.first, "last_seq": dropped.last}
+            self._tell(Noticed("RECORDS_DROPPED", {**told, "records": dropped.records, "instead": dropped.instead}))
 
     def _tell(self, event: Event) -> None:
         """For the threads of card and courier; what is told when the loop has ended is told to nobody."""

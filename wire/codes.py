@@ -353,8 +353,8 @@ _TABLE = (
     Code(
         "RECORDS_DROPPED",
         Severity.WARNING,
-        "Catatan tertua dibuang karena tempat penuh",
-        "The oldest records were dropped because the space was full",
+        "Catatan lama diringkas atau dibuang karena tempat penuh",
+        "Old records were condensed or dropped because the space was full",
         "Pulihkan sambungan ke pusat.",
         "Restore the connection to the centre.",
     ),

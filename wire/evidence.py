@@ -140,6 +140,10 @@ _BY_CODE = {
         "pertama dari {first_from}, lalu dari {again_from}", "first from {first_from}, then from {again_from}"
     ),
     "BANDWIDTH_SKIPPED": _Line("sebabnya: {why}", "because: {why}"),
+    "RECORDS_DROPPED": _Line(
+        "{records} catatan antara no. {first_seq} dan {last_seq}; {instead} ringkasan menggantikannya",
+        "{records} records between no. {first_seq} and {last_seq}; {instead} summaries took their place",
+    ),
     "DIAGNOSIS_SKIPPED": _Line("perlu {needs_bytes} byte", "it needs {needs_bytes} bytes"),
     "COMMAND_DONE": _Line("{kind} oleh {by}: {text}", "{kind} by {by}: {text}"),
     "COMMAND_REFUSED": _Line("{kind} oleh {by}, sebab {why}: {text}", "{kind} by {by}, for {why}: {text}"),

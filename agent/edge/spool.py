@@ -9,17 +9,23 @@ import secrets
 import sqlite3
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.core.report import Line, Numbering
+from agent.core.room import STEPS, Room
 from wire import chain
-from wire.messages import BadMessage, Fact, Gap, Seal, Stamp, Stored, Summary, decode_envelope, decode_record
+from wire.messages import BadMessage, Fact, Gap, Record, Seal, Stamp, Stored, Summary, decode_envelope, decode_record
 
 log = logging.getLogger(__name__)
 
-RECORDS_AT_MOST = 50_000  # a month of minutes; some 30 MB on the card
-DROPPED_AT_ONCE = 1_000  # so that dropping is told a few times, not at each record
+BYTES_AT_MOST = 24_000_000  # some two weeks of minutes with three uplinks, before anything becomes coarser
+RECORDS_AT_MOST = 50_000  # a month of minutes
+COUNTED_EVERY = 16  # records; to count them all takes a moment
+LOW_WATER = 0.9  # of both, where making room ends
+SLICE = 240  # records that are looked at together
+SLICES_AT_ONCE = 20  # so that no record waits for a second until it is on the card
+KEPT_NEWEST = 1500  # of which nothing goes but at the last step: a day of minutes
 HELD_AT_MOST = 2_000  # in memory, while the card takes nothing
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, data BLOB NOT NULL, chain BLOB);
@@ -30,10 +36,12 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value NOT NULL);
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Records that no centre will ever see."""
+    """Records that no centre will ever see, and how many coarser ones took their place."""
 
     first: int
     last: int
+    records: int
+    instead: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,9 @@ class Spool:
         """Was held, and had to go before the card took anything."""
         self.set_aside: Path | None = None
         """Where a damaged file was moved to at start."""
+        self._crowded = False
+        self._step = self._looked_at = 0
+        """Of making room: which step, and up to which record it has been."""
         try:
             self._database = _open(path)
         except sqlite3.OperationalError:
@@ -118,14 +129,13 @@ class Spool:
                     self._insert(self._held)
                     if self._lost is not None:
                         self._insert_gap(self._lost)
-                    dropped = self._make_room()
             except sqlite3.Error as why:
                 if len(self._held) == 1:
                     log.error("the spool cannot be written (%s); holding records in memory", why)
                 return None
             self._held.clear()
             self._lost = None
-            return dropped
+            return self._make_room()
 
     def after(self, seq: int, limit: int) -> list[Line | Gap]:
         """Up to `limit` records above seq, oldest first, and the gaps between them; it ends with a record."""
@@ -271,13 +281,45 @@ class Spool:
         self._lost = Gap(begun.first, line.seq, begun.link, chain.text(line.chain))
 
     def _make_room(self) -> Dropped | None:
-        count = self._number("SELECT count(*) FROM record")
-        if count <= RECORDS_AT_MOST:
+        """A slice of it, where more is held than may be; the next records make the rest."""
+        before = replace(self._numbering)
+        try:
+            if not self._is_crowded():
+                return None
+            rooms = (self._look_for_room() for _ in range(SLICES_AT_ONCE))
+            room = next((room for room in rooms if room.gone), Room())
+            with self._database:
+                for first, last in room.runs:
+                    self._cut(first, last)
+                self._insert([self._numbering.record(body, stamp) for body, stamp in room.instead])
+        except sqlite3.Error as why:
+            self._numbering = before
+            log.error("the spool cannot be written (%s); room is made later", why)
             return None
-        first = self._number("SELECT min(seq) FROM record")
-        last = self._number("SELECT seq FROM record ORDER BY seq LIMIT 1 OFFSET ?", DROPPED_AT_ONCE - 1)
-        self._cut(first, last)
-        return Dropped(first, last)
+        return Dropped(room.gone[0], room.gone[-1], len(room.gone), len(room.instead)) if room.gone else None
+
+    def _is_crowded(self) -> bool:
+        if not self._crowded and self._numbering.last_seq % COUNTED_EVERY:
+            return False
+        (count, size) = self._database.execute("SELECT count(*), sum(length(data)) FROM record").fetchone()
+        filled = max(count / RECORDS_AT_MOST, (size or 0) / BYTES_AT_MOST)
+        self._crowded = filled > (LOW_WATER if self._crowded else 1.0)
+        if not self._crowded:
+            self._step = self._looked_at = 0
+        return self._crowded
+
+    def _look_for_room(self) -> Room:
+        is_last = self._step == len(STEPS) - 1
+        newest = self._number("SELECT max(seq) FROM record") - (0 if is_last else KEPT_NEWEST)
+        sql = "SELECT seq, data FROM record WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        rows = self._database.execute(sql, (self._looked_at, newest, SLICE)).fetchall()
+        if not rows:
+            self._step, self._looked_at = (self._step + 1) % len(STEPS), 0
+            return Room()
+        self._looked_at = rows[-1][0]
+        if is_last:
+            return Room(tuple(seq for seq, _ in rows))  # what a newer agent wrote too
+        return STEPS[self._step]([record for _, data in rows if (record := _understood(data)) is not None])
 
     def _number(self, sql: str, *arguments: int) -> int:
         """The single figure that this asks for; 0 for none."""
@@ -329,6 +371,13 @@ def _made_anew(numbering: Numbering, data: bytes) -> Line | None:
     except BadMessage:
         return None
     return None if isinstance(record.body, Seal) else numbering.record(record.body, record.stamp)
+
+
+def _understood(data: bytes) -> Record | None:
+    try:
+        return decode_record(data)
+    except BadMessage:
+        return None
 
 
 def _link_in(data: bytes) -> str:

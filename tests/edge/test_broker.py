@@ -373,8 +373,8 @@ def test_a_centre_that_contradicts_again_and_again_does_not_wear_out_the_card(
 def test_what_was_dropped_travels_as_a_gap_with_the_records_behind_it(
     broker: Broker, listen: Listen, spool: Spool, courier_to: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool_module, "RECORDS_AT_MOST", 50)
-    monkeypatch.setattr(spool_module, "DROPPED_AT_ONCE", 10)
+    for name, value in (("RECORDS_AT_MOST", 50), ("COUNTED_EVERY", 1), ("SLICE", 10), ("KEPT_NEWEST", 0)):
+        monkeypatch.setattr(spool_module, name, value)
     fill(spool, 10)
     last = spool.head()
     fill(spool, 50)

@@ -14,7 +14,7 @@ from agent.core.report import Line
 from agent.edge import spool as module
 from agent.edge.spool import Dropped, Spool
 from tests.edge.records import STAMP, fact, fill
-from wire.messages import Gap, decode_record
+from wire.messages import Active, Fact, Gap, Stamp, Summary, decode_record
 
 STATION = "6408042001143"
 
@@ -209,14 +209,58 @@ def test_what_is_held_in_memory_is_bounded(path: Path, monkeypatch: pytest.Monke
     spool.close()
 
 
-def test_a_full_spool_drops_its_oldest_and_says_which(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RECORDS_AT_MOST", 50)
-    monkeypatch.setattr(module, "DROPPED_AT_ONCE", 10)
+@pytest.fixture
+def tight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for fifty records, all of which may go."""
+    for name, value in (("RECORDS_AT_MOST", 50), ("COUNTED_EVERY", 1), ("SLICE", 10), ("KEPT_NEWEST", 0)):
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.usefixtures("tight")
+def test_a_full_spool_of_switches_drops_its_oldest_and_says_which(path: Path) -> None:
     spool = filled(path, 50)
-    assert spool.put(fact(51), STAMP) == Dropped(1, 10)
-    assert spool.put(fact(52), STAMP) is None
-    assert seqs(spool) == list(range(11, 53))
-    assert (spool.floor()[0], spool.last_seq) == (11, 52)
+    dropped = [spool.put(fact(n), STAMP) for n in range(51, 56)]
+    assert [each for each in dropped if each] == [Dropped(1, 10, 10, 0)]
+    assert seqs(spool) == list(range(11, 56))
+    spool.close()
+
+
+@pytest.mark.usefixtures("tight")
+def test_in_a_full_spool_minutes_become_coarser_before_anything_is_lost(path: Path) -> None:
+    spool = Spool(path, STATION)
+    for n in range(1, 200):
+        body: Fact | Summary = fact(n) if n % 20 == 0 else Summary(60.0, Active("fibre"), ())
+        spool.put(body, Stamp("boot", 60.0 * n, 0.0, False))
+    left = [decode_record(each.data) for each in spool.after(0, 1000) if isinstance(each, Line)]
+    facts = [each for each in left if isinstance(each.body, Fact)]
+    spans = [each.body.span_s for each in left if isinstance(each.body, Summary)]
+    assert [each.stamp.uptime_s for each in facts] == [1200.0 * n for n in range(1, 10)]
+    assert max(spans) > 300.0
+    assert sum(spans) == 60.0 * (199 - len(facts)), "no minute is lost, and none is counted twice"
+    assert len(left) <= 60
+    spool.close()
+
+
+@pytest.mark.usefixtures("tight")
+def test_when_the_card_fails_while_room_is_made_nothing_is_numbered_twice(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(path, STATION)
+    minute = Summary(60.0, Active("fibre"), ())
+    for n in range(1, 51):
+        spool.put(minute, Stamp("boot", 60.0 * n, 0.0, False))
+
+    def fail(_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as failing:
+        insert = spool._insert
+        failing.setattr(spool, "_insert", lambda lines: insert(lines) if len(lines) == 1 else fail(lines))
+        assert spool.put(minute, Stamp("boot", 60.0 * 51, 0.0, False)) is None
+    assert spool.last_seq == spool.head().seq == 51
+    assert spool.put(minute, Stamp("boot", 60.0 * 52, 0.0, False)) is not None
+    held = seqs(spool)
+    assert len(held) == len(set(held)) and held[-1] == spool.head().seq
     spool.close()
 
 

@@ -60,8 +60,8 @@ def test_the_chain_goes_on_after_a_restart_wherever_the_centre_was(path: Path) -
 
 
 def test_what_is_dropped_leaves_a_gap_that_proves_its_place(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RECORDS_AT_MOST", 50)
-    monkeypatch.setattr(module, "DROPPED_AT_ONCE", 10)
+    for name, value in (("RECORDS_AT_MOST", 50), ("COUNTED_EVERY", 1), ("SLICE", 10), ("KEPT_NEWEST", 0)):
+        monkeypatch.setattr(module, name, value)
     spool = Spool(path, STATION)
     fill(spool, 95)
     (gap,) = spool.floor()[1]
