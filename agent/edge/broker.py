@@ -69,6 +69,8 @@ GAP_BYTES = 160
 RESEND_S = 30  # the broker took them, the centre did not say so: send again, it knows doubles
 LAST_WORDS_S = 2
 EPOCH_EVERY_S = 600  # a centre that contradicts us again and again must not wear out the card
+EPOCH_RETRY_S = 5  # while the card takes no new one
+MARK_WITHIN_S = 1  # the broker has kept what the centre said last, and gives it right behind the subscription
 WHY_LETTERS = 160
 ANSWERS_AT_MOST = 32  # to commands, while there is no connection; the centre asks again
 
@@ -90,6 +92,8 @@ class _Session:
     progress_at: float = 0.0
     backlog_at: float = 0.0
     """Not before then, so that the backlog leaves room for what is new."""
+    sends_at: float = 0.0
+    """Not before then, unless a mark is heard: an older copy of a card must not speak before it is contradicted."""
     shown: ShowState | None = None
     trouble: str = ""
     """What the network's library said of it last."""
@@ -115,7 +119,9 @@ class Courier:
         self._spool = spool
         self._version = version
         self._clock, self._tell = clock, tell
-        self._began_at = -math.inf
+        self._contradicted: Stored | None = None
+        """The centre has another history under this epoch; nothing is sent or forgotten until a new one has begun."""
+        self._epoch_at = -math.inf
         self._hear = hear
         self._answers: deque[Result] = deque(maxlen=ANSWERS_AT_MOST)
         self._state = ShowState(Active(), ())
@@ -238,6 +244,10 @@ class Courier:
         while self._answers and session.in_flight < IN_FLIGHT:
             self._send(session, Up.RESULT, command.encode(self._answers.popleft()))
         now = time.monotonic()
+        if self._contradicted is not None:
+            self._begin_epoch(session, self._contradicted)
+        if self._contradicted is not None or now < session.sends_at:
+            return
         if session.sent > self._spool.stored and now > session.progress_at + RESEND_S:
             log.info("the centre has not confirmed records above %s; sending them again", self._spool.stored)
             session.sent, session.progress_at = self._spool.stored, now
@@ -281,6 +291,7 @@ class Courier:
         session.subscribed = self.connected = True
         self._told = None
         session.sent, session.progress_at = self._spool.stored, time.monotonic()
+        session.sends_at = 0.0 if self.confirmed else time.monotonic() + MARK_WITHIN_S
 
     def _on_log(self, session: _Session, level: int, text: str) -> None:
         if level == mqtt.MQTT_LOG_ERR:
@@ -306,9 +317,12 @@ class Courier:
         except BadMessage as why:
             log.warning("a message on %s was dropped: %s", message.topic, why)
             return
-        if mark.epoch != self._spool.epoch or mark.seq <= self._spool.stored:
+        session.sends_at = 0.0
+        if mark.epoch != self._spool.epoch or mark.seq <= self._spool.stored or self._contradicted is not None:
             return
         if self._spool.contradicts(mark):
+            log.error("the centre has other records up to %s than this card; a new numbering has to begin", mark.seq)
+            self._contradicted = mark
             self._begin_epoch(session, mark)
             return
         session.progress_at = time.monotonic()
@@ -318,14 +332,13 @@ class Courier:
 
     def _begin_epoch(self, session: _Session, mark: Stored) -> None:
         now = time.monotonic()
-        if now < self._began_at + EPOCH_EVERY_S:
-            log.error("the centre confirms record %s as it was never sent; ignored", mark.seq)
+        if now < self._epoch_at:
             return
         begun = self._spool.begin_epoch(mark.seq)
+        self._epoch_at = now + (EPOCH_RETRY_S if begun is None else EPOCH_EVERY_S)
         if begun is None:
             return
-        self._began_at = session.progress_at = now
-        session.sent = 0
+        self._contradicted, session.progress_at, session.sent = None, now, 0
         self._tell(Noticed("EPOCH_BEGUN", {"former": begun.former, "mark": mark.seq, "remade": begun.remade}))
 
     def _birth(self, session: _Session) -> State:

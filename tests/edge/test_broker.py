@@ -165,6 +165,7 @@ def told() -> list[Event]:
 def courier_to(spool: Spool, told: list[Event], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Courier]]:
     """Couriers that end with the test; they wait less between two attempts."""
     monkeypatch.setattr(module, "BACKOFF_S", (0.05, 0.2))
+    monkeypatch.setattr(module, "MARK_WITHIN_S", 0.0)
     made: list[Courier] = []
 
     def to(port: int, of: Spool = spool) -> Courier:
@@ -356,18 +357,44 @@ def test_a_card_that_is_an_older_copy_begins_a_new_epoch_with_what_is_new_on_it(
 
 
 def test_a_centre_that_contradicts_again_and_again_does_not_wear_out_the_card(
-    broker: Broker, listen: Listen, spool: Spool, courier_to: Start, told: list[Event]
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start, told: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "EPOCH_EVERY_S", 1.5)
     fill(spool, 3)
     listener = listen(broker)
     listener.give(mark(spool, 1000))
     courier_to(broker.port)
     wait_until(lambda: len(told) == 1)
-    again = spool.epoch
+    began_at, again = time.monotonic(), spool.epoch
     listener.give(mark(spool, 2000))
-    listener.give(mark(spool, 2))  # heard after it
-    wait_until(lambda: spool.stored == 2)
-    assert (spool.epoch, len(told)) == (again, 1)
+    listener.give(mark(spool, 2))  # heard after it: what such a centre confirms is not believed
+    wait_until(lambda: len(told) == 2)
+    assert time.monotonic() - began_at > 1
+    assert (spool.epoch != again, spool.stored, spool.unsent) == (True, 0, 3)
+
+
+def test_an_older_copy_says_nothing_under_its_numbers_not_even_while_its_card_takes_no_new_epoch(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start, told: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the centre would store what is new on it behind the old, and confirm both: some lost, some twice."""
+    monkeypatch.setattr(module, "EPOCH_RETRY_S", 0.1)
+    monkeypatch.setattr(module, "MARK_WITHIN_S", 5.0)
+    fill(spool, 8)
+    former = spool.epoch
+    listener = listen(broker)
+    listener.give(encode(Stored(former, 5, "of-another")))
+    spool._database.execute("PRAGMA query_only = 1")
+    courier = courier_to(broker.port)
+    wait_until(lambda: courier._contradicted is not None)
+    listener.give(mark(spool, 8))  # as if some of ours had been stored all the same
+    broker.kill()
+    broker.start()
+    wait_until(lambda: len({state.session for state in listener.states}) > 1, patience_s=60)
+    assert (listener.deliveries, told, spool.stored) == ([], [], 0)
+    spool._database.execute("PRAGMA query_only = 0")
+    wait_until(lambda: len(listener.seqs) == 8)
+    assert {epoch for epoch, _, _ in heard_records(listener)} == {spool.epoch} != {former}
+    assert len(told) == 1
 
 
 def test_what_was_dropped_travels_as_a_gap_with_the_records_behind_it(
