@@ -49,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         result: int = parsed.command(parsed)
+        sys.stdout.flush()
     except (ConfigError, Refusal) as why:
         sentence, code = (str(why), MISTAKE) if isinstance(why, ConfigError) else (f"siaga-agent: {why}", why.code)
         print(sentence, file=sys.stderr)
@@ -60,6 +61,11 @@ def main(arguments: list[str] | None = None) -> int:
         return NOT_RUNNING
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        if parsed.command is _run:
+            raise
+        sys.stderr.close()  # whoever read our lines has gone; Python would complain once more at its end
+        return GOOD
     return result
 
 

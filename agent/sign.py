@@ -30,7 +30,7 @@ def main(state_dir: Path) -> int:
     signature = key.sign(sys.stdin.buffer.read(), ec.ECDSA(hashes.SHA256()))
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     name = chain.link(hashlib.sha256(public).digest())
-    print(json.dumps({"signature": chain.text(signature), "key": name, "certificate": certificate}))
+    print(json.dumps({"signature": chain.text(signature), "key": name, "certificate": certificate}), flush=True)
     return 0
 
 
@@ -44,4 +44,7 @@ def _certificate(path: Path) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    try:
+        sys.exit(main(Path(sys.argv[1])))
+    except BrokenPipeError:  # the agent that wanted it was killed
+        sys.stderr.close()

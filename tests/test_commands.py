@@ -47,6 +47,16 @@ def test_the_version_is_told() -> None:
     assert (done.returncode, done.stdout) == (0, f"siaga-agent {version('siaga')}\n")
 
 
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_who_does_not_wait_for_an_answer_gets_no_traceback(config: Path, buffered: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        command, environment = [COMMAND, "check", "--config", str(config)], os.environ | {"PYTHONUNBUFFERED": buffered}
+        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, env=environment, timeout=30, check=False)
+    assert done.stderr == b""
+
+
 def test_help_names_every_command() -> None:
     done = siaga("--help")
     assert done.returncode == 0
