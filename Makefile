@@ -72,6 +72,12 @@ bench-measure: setup ## measure how well we measure, and for how much; SIAGA_TRA
 	@$(PY) -m bench.measure.debian
 	@$(PY) -m lab enter -- $(PY) -m bench.measure
 
+bench-chaos: setup ## let 300 random faults loose on five stations and a centre, then look for every record; SEED=N; writes docs/reporting.md
+	@$(PY) -m lab enter -- $(PY) -m bench.chaos --write $(if $(SEED),--seed $(SEED))
+
+bench-report: setup ## measure what reporting costs on the wire and on the card; writes docs/reporting.md
+	@$(PY) -m lab enter -- $(PY) -m bench.report
+
 fuzz: $(VENV)/.fuzz ## give every reader of outside bytes made-up ones; SECONDS=30 each
 	@$(PY) -m fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
@@ -82,4 +88,4 @@ $(VENV)/.fuzz: $(VENV)/.ready
 clean: ## remove the virtual environment and what builds leave behind
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
 
-.PHONY: help setup demo neighbours fuzz test lint types check docs bench-lab bench-failover bench-handover bench-repair bench-detect bench-cost bench-measure clean
+.PHONY: help setup demo neighbours fuzz test lint types check docs bench-lab bench-failover bench-handover bench-repair bench-detect bench-cost bench-measure bench-chaos bench-report clean
