@@ -66,7 +66,6 @@ from agent.edge.trial import Trial
 from agent.edge.trust import TimeKeeper
 from wire import evidence
 from wire.messages import Fact, Seal, Stamp, Summary
-from wire.topics import Down
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +112,9 @@ class Daemon:
         self._tester = Tester(station, self.emit)
         self._mirror = Mirror(station, self.emit)
         self._responder = Responder(station, self._metrics)
-        self._courier = Courier(station, self._spool, version, self._stamp, self._tell, self._hear)
+        self._courier = Courier(
+            station, self._spool, version, self._stamp, self._tell, lambda *heard: self._inbox.hear(*heard)
+        )
         self._renewer = Renewer(station, self.emit, self._courier.move)
         self._time = TimeKeeper(state_dir)
         self._card = ThreadPoolExecutor(1, "card")  # the card may take seconds to write; one thread keeps the order
@@ -267,9 +268,6 @@ class Daemon:
 
     def _stamp(self, now: float | None = None) -> Stamp:
         return self._boot.stamp(time.monotonic() if now is None else now, *clock.wall())
-
-    def _hear(self, kind: Down, payload: bytes, is_retained: bool) -> None:
-        self._inbox.hear(kind, payload, is_retained)
 
     def _uptime(self) -> tuple[str, float]:
         return self._boot.name, time.monotonic() - self._boot.started_at

@@ -278,13 +278,11 @@ class Courier:
             session.refused = True
             session.trouble = str(reason)
             return
-        session.client.subscribe([(Address(self._station, kind).topic, 0) for kind in Down])
+        session.client.subscribe([(self._topic(kind), 0) for kind in Down])
 
     def _on_subscribe(self, session: _Session, reasons: list[ReasonCode]) -> None:
         if any(reason.is_failure for reason in reasons):
-            log.error(
-                "broker refuses a subscription to %s", ", ".join(Address(self._station, each).topic for each in Down)
-            )
+            log.error("broker refuses us one of %s", ", ".join(self._topic(each) for each in Down))
             session.refused = True
             return
         log.info("connected to broker %s:%s", self._host, self._port)

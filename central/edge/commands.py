@@ -54,7 +54,8 @@ def give_config(station: str, text: str, by: str, now_s: float) -> int:
 def waiting(now_s: float) -> list[Command]:
     """Those that are to be sent or repeated; what is over is marked so."""
     over = Command.objects.filter(status=WAITING, expires_s__lte=now_s)
-    over.update(status=Status.EXPIRED, code="TOO_LATE", answered_s=now_s)
+    if over.exists():  # else the store is not to be locked for nothing, twice a second
+        over.update(status=Status.EXPIRED, code="TOO_LATE", answered_s=now_s)
     return list(Command.objects.filter(status=WAITING).order_by("sent_s", "id")[:AT_A_TIME])
 
 

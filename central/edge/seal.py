@@ -1,6 +1,11 @@
-"""Signs what the centre commands, with a key of its own that the centre's authority vouches for."""
+"""Signs what the centre commands, with a key of its own that the centre's authority vouches for.
+
+python -m central.edge.seal DATA: one command a line in, one signed command a line out; an empty line for one that is
+too long. A process of its own: who serves the pages must not even have loaded what reads the keys.
+"""
 
 import base64
+import sys
 import time
 from pathlib import Path
 
@@ -11,12 +16,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from central.edge.authority import Authority, AuthorityError, private_pem, write
 from central.edge.papers import RENEWED_AT, Papers
-from wire.command import CONTEXT, SIGNER, Command, Signed, encode
-from wire.messages import LARGEST_BYTES
+from wire.command import CONTEXT, SIGNER, Command, Signed, decode, encode
+from wire.messages import LARGEST_BYTES, BadMessage
+
+REFUSED = 2
 
 
 class SealError(Exception):
     """Nothing can be signed; the sentence says why."""
+
+
+class TooLong(SealError):
+    """This command cannot be sent; others can."""
 
 
 class Seal:
@@ -46,7 +57,7 @@ class Seal:
         signature = self._key.sign(CONTEXT + body.encode(), ec.ECDSA(hashes.SHA256()))
         sealed = encode(Signed(body, base64.b64encode(signature).decode(), self._certificate))
         if len(sealed) > LARGEST_BYTES:
-            raise SealError(f"signed it would have {len(sealed)} bytes; at most {LARGEST_BYTES} are sent")
+            raise TooLong(f"signed it would have {len(sealed)} bytes; at most {LARGEST_BYTES} are sent")
         return sealed
 
     def _renew(self, authority: Authority) -> None:
@@ -81,3 +92,25 @@ def _key(file: Path) -> ec.EllipticCurvePrivateKey:
 
 def _sentence(why: OSError | AuthorityError) -> str:
     return f"{why.filename} cannot be used: {why.strerror}" if isinstance(why, OSError) else str(why)
+
+
+def main() -> int:
+    try:
+        seal = Seal(Path(sys.argv[1]))
+        for line in sys.stdin.buffer:
+            sys.stdout.buffer.write(_line(seal, line) + b"\n")
+    except SealError as why:
+        print(why, file=sys.stderr)
+        return REFUSED
+    return 0
+
+
+def _line(seal: Seal, line: bytes) -> bytes:
+    try:
+        return seal.sign(decode(line, Command))
+    except (TooLong, BadMessage):
+        return b""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

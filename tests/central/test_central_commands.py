@@ -253,6 +253,22 @@ def test_the_seal_keeps_its_key_and_refuses_what_is_too_long(tmp_path: Path) -> 
         Seal(tmp_path).sign(Command(SANGATTA, "x", "config", BY, 0.0, 1.0, arguments={"text": '"' * CONFIG_BYTES * 2}))
 
 
+def test_who_signs_is_a_process_that_ends_and_one_command_that_is_too_long_holds_up_no_other(tmp_path: Path) -> None:
+    short = Command(SANGATTA, "x", "auto", BY, 0.0, 1.0)
+    too_long = msgspec.structs.replace(short, arguments={"text": '"' * CONFIG_BYTES * 2})
+    lines = b"".join(encode(each) + b"\n" for each in (short, too_long, short))
+    command = [sys.executable, "-m", "central.edge.seal", str(tmp_path)]
+    done = subprocess.run(command, input=lines, capture_output=True, timeout=60, check=True)
+    first, second, third = done.stdout.splitlines()
+    assert second == b""
+    for line in (first, third):
+        check(decode(line, Signed), (tmp_path / "ca" / "ca.crt").read_text(), None)
+    (tmp_path / "ca" / "command.key").write_text("no key")
+    refused = subprocess.run(command, input=lines, capture_output=True, timeout=60, check=False)
+    assert (refused.returncode, refused.stdout) == (2, b"")
+    assert refused.stderr.decode().count("\n") == 1
+
+
 def test_a_damaged_key_is_said_in_one_sentence(tmp_path: Path) -> None:
     Seal(tmp_path)
     (tmp_path / "ca" / "command.key").write_text("no key")
