@@ -1,13 +1,12 @@
 """The five steps in order: measure -> judge -> decide -> route -> report. An event and the time in, effects out."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from agent.core import commands, roles
 from agent.core.bandwidth import Allowance
-from agent.core.decide import COMES_HOME, Candidate, Choice, Phase, choose
+from agent.core.decide import COMES_HOME, Choice, choose
 from agent.core.events import (
     AskSeen,
     BandwidthMeasured,
@@ -47,21 +46,15 @@ from agent.core.flows import Flows
 from agent.core.lanes import Standing
 from agent.core.line import Line, changes
 from agent.core.memory import REMEMBER_EVERY_S, Memory, Watched
-from agent.core.plan import Policy
+from agent.core.orders import Orders
 from agent.core.report import SUMMARY_EVERY_S, handed_over
 from agent.core.routes import FlowsOf, Link, Wish, wish, with_configured_gateway
 from agent.core.station import Family, Station
 from wire.evidence import VERDICTS
-from wire.messages import Active, Evidence, Fact, Health, Summary, UplinkState
+from wire.messages import Active, Evidence, Fact, Health, Summary
 
 BY_HAND = "an operator at the station chose"
 REPEAT_S = 60  # the same trouble with the routes is told once in this time
-
-
-@dataclass(frozen=True, slots=True)
-class _Override:
-    uplink: str
-    until: float | None
 
 
 class Failover:
@@ -84,10 +77,8 @@ class Failover:
         }
         self._fates = Fates(station.uplinks)
         self._active: dict[Family, str | None] = dict.fromkeys(Family)
-        self._override: _Override | None = None
         self._commands = commands.Commands()
-        self._phase = Phase(known.phase) if known.phase in list(Phase) else Phase.NORMAL
-        self._phase_until = None if known.phase_left_s is None else now + known.phase_left_s
+        self._orders = Orders(known, now)
         self._wish: Wish | None = None
         self._wished_for: tuple[tuple[Link, ...], Active, FlowsOf, tuple[Standing, ...]] | None = None
         self._strangers: frozenset[tuple[Family, str]] = frozenset()
@@ -153,10 +144,10 @@ class Failover:
                 return self._act([*self._see(event, now), *self._judge_troubled(now)], now)
             case OverrideAsked() | OverrideEnded() | PhaseSet():
                 ended = [] if isinstance(event, PhaseSet) else self._do(self._commands.interrupt(BY_HAND), now)
-                return [*ended, *self._act(list(self._obey(event, now)), now)]
+                return [*ended, *self._act(self._obey(self._orders.obey(event, now), now), now)]
             case Tick(late_s):
                 self._late_s = max(self._late_s, late_s)
-                effects = self._act([*self._expire(now), *self._judge(now)], now)
+                effects = self._act([*self._obey(self._orders.expire(now), now), *self._judge(now)], now)
                 return [*effects, *self._do(self._commands.look(self._standing, now), now)]
 
     def _act(self, facts: list[Fact], now: float) -> list[Effect]:
@@ -180,7 +171,7 @@ class Failover:
         for each in wanted:
             match each:
                 case OverrideAsked() | OverrideEnded():
-                    facts += self._obey(each, now)
+                    facts += self._obey(self._orders.obey(each, now), now)
                 case Fact():
                     facts.append(each)
                 case Diagnose(uplink):
@@ -192,11 +183,11 @@ class Failover:
     @property
     def _standing(self) -> commands.Station:
         carrying = frozenset(name for name in self._active.values() if name is not None)
-        return commands.Station(self._lines, carrying, self._phase, self._override is not None)
+        return commands.Station(self._lines, carrying, self._orders.phase, self._orders.uplink is not None)
 
     def _test(self, now: float) -> Iterator[MeasureBandwidth | AskSeen | Fact]:
         for line in self._lines.values() if self._seen else ():
-            if (wanted := line.look_at_trials(self._phase, now)) is not None:
+            if (wanted := line.look_at_trials(self._orders.phase, now)) is not None:
                 yield wanted
             yield from line.look_at_sight(now)
 
@@ -220,31 +211,14 @@ class Failover:
                 moments.append(line.home_at)
         ends = [line.interface.wake_at() for line in self._lines.values()]
         ends += [line.flows_change_at(self._now) for line in self._lines.values()]
-        ends += [self._override.until if self._override else None, self._phase_until]
-        return min(*moments, *(moment for moment in ends if moment is not None))
+        return min(*moments, *self._orders.ends(), *(moment for moment in ends if moment is not None))
 
     def state(self, now: float) -> ShowState:
         carrying = set(self._active.values())
         return ShowState(
             self._active_now(),
-            tuple(
-                UplinkState(
-                    name=name,
-                    interface=line.link.interface,
-                    kind=line.uplink.kind,
-                    operator=line.uplink.operator,
-                    health=line.watch.health,
-                    since_s=round(now - line.watch.judge.since, 1),
-                    rtt_ms=(sample := line.watch.sample(now)).rtt_ms,
-                    loss=sample.loss,
-                    carries_traffic=name in carrying,
-                    signal=line.reception.known(now),
-                    public=tuple(line.sight.known.values()),
-                    forecast=line.forecast(now),
-                )
-                for name, line in self._lines.items()
-            ),
-            self._phase,
+            tuple(line.state(name in carrying, now) for name, line in self._lines.items()),
+            self._orders.phase,
         )
 
     @property
@@ -253,7 +227,7 @@ class Failover:
         return self._lines
 
     def allowance(self, uplink: str, now: float) -> Allowance:
-        return self._lines[uplink].allowance(self._phase, now)
+        return self._lines[uplink].allowance(self._orders.phase, now)
 
     # measure
 
@@ -267,7 +241,7 @@ class Failover:
 
     def _may_come_home(self, now: float) -> frozenset[str]:
         """To which uplinks traffic would come by itself, were it not there."""
-        if not COMES_HOME[self._phase] or self._override is not None:
+        if not COMES_HOME[self._orders.phase] or self._orders.uplink is not None:
             return frozenset()
         return frozenset(
             name
@@ -332,22 +306,9 @@ class Failover:
     def _choose(self, family: Family, now: float) -> Choice:
         sought = roles.sought(self._lines, self._active)
         candidates = tuple(
-            Candidate(
-                name,
-                line.watch.health_of(family),
-                line.watch.judge.answers,
-                line.watch.verified(now) and (family not in sought or line.watch.answers_in(family, now)),
-                line.watch.fresh(now),
-                line.home_at,
-                line.watch.judge.delayed,
-                line.watch.sample(now).rtt_ms if line.watch.judge.delayed else line.watch.usual_rtt_ms,
-                line.plan is not None and line.plan.policy is Policy.RESERVE,
-            )
-            for name, line in self._lines.items()
-            if line.link.has(family)
+            line.candidate(family, family in sought, now) for line in self._lines.values() if line.link.has(family)
         )
-        override = self._override.uplink if self._override else None
-        return choose(candidates, self._active[family], override, self._phase, now)
+        return choose(candidates, self._active[family], self._orders.uplink, self._orders.phase, now)
 
     def _notice_all_dead(self) -> Iterator[Fact]:
         all_dead = all(line.watch.health is Health.DEAD for line in self._lines.values())
@@ -388,8 +349,8 @@ class Failover:
             yield self._remember(now)
 
     def _remember(self, now: float) -> Remember:
-        left_s = None if self._phase_until is None else max(0.0, self._phase_until - now)
-        return Remember(Memory({name: each.known for name, each in self._lines.items()}, self._phase, left_s))
+        known = {name: each.known for name, each in self._lines.items()}
+        return Remember(Memory(known, self._orders.phase, self._orders.phase_left_s(now)))
 
     def _summarise(self, now: float) -> list[Effect]:
         uplinks = tuple(line.summary(now) for line in self._lines.values())
@@ -406,19 +367,12 @@ class Failover:
 
     # what was heard
 
-    def _obey(self, event: OverrideAsked | OverrideEnded | PhaseSet, now: float) -> Iterator[Fact]:
-        match event:
-            case PhaseSet(phase, for_s):
-                before, self._phase = self._phase, phase
-                self._phase_until = None if for_s is None else now + for_s
-                self._remember_at = now
-                yield Fact("PHASE_SET", None, before, phase, {"for_s": for_s})
-            case OverrideAsked(uplink, for_s):
-                self._override = _Override(uplink, None if for_s is None else now + for_s)
-                yield Fact("OVERRIDE_SET", uplink, evidence={"for_s": for_s})
-            case OverrideEnded() if self._override:
-                self._override = None
-                yield Fact("OVERRIDE_ENDED", evidence={"reason": "an operator ended it"})
+    def _obey(self, orders: Iterable[Fact], now: float) -> list[Fact]:
+        """What follows from an order, or from its end; a phase is remembered at once."""
+        told = list(orders)
+        if any(fact.code == "PHASE_SET" for fact in told):
+            self._remember_at = now
+        return told
 
     def _see(self, picture: KernelSeen, now: float) -> Iterator[Fact]:
         for line, seen in zip(self._lines.values(), picture.links, strict=True):
@@ -443,13 +397,6 @@ class Failover:
         decided |= {family: name for family, name in noted.items() if name in self._lines}
         for family, name in decided.items():
             self._move(family, name, now)
-
-    def _expire(self, now: float) -> Iterator[Fact]:
-        if self._phase_until is not None and now >= self._phase_until:
-            yield from self._obey(PhaseSet(Phase.NORMAL), now)
-        if self._override and self._override.until is not None and now >= self._override.until:
-            self._override = None
-            yield Fact("OVERRIDE_ENDED", evidence={"reason": "its time is over"})
 
     def _active_now(self) -> Active:
         return Active(self._active[Family.IPV4], self._active[Family.IPV6])

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from agent.core.bandwidth import Allowance
 from agent.core.bandwidth import told as told_measured
-from agent.core.decide import Phase, Relapses
+from agent.core.decide import Candidate, Phase, Relapses
 from agent.core.diagnosis import Diagnosis
 from agent.core.events import (
     AskSeen,
@@ -30,7 +30,7 @@ from agent.core.station import Family, Station, Uplink
 from agent.core.trials import Trials
 from agent.core.watch import Watch
 from agent.core.ways import Ways
-from wire.messages import Evidence, Fact, Forecast, Health, UplinkSummary
+from wire.messages import Evidence, Fact, Forecast, Health, UplinkState, UplinkSummary
 
 
 class Line:
@@ -117,6 +117,38 @@ class Line:
             case NotMeasured(_, why):
                 if (fact := self.trials.skip(why)) is not None:
                     yield fact
+
+    def candidate(self, family: Family, is_sought: bool, now: float) -> Candidate:
+        """Where a family is sought, because who carries it answers no more, it must itself have answered."""
+        watch = self.watch
+        return Candidate(
+            self.uplink.name,
+            watch.health_of(family),
+            watch.judge.answers,
+            watch.verified(now) and (not is_sought or watch.answers_in(family, now)),
+            watch.fresh(now),
+            self.home_at,
+            watch.judge.delayed,
+            watch.sample(now).rtt_ms if watch.judge.delayed else watch.usual_rtt_ms,
+            self.plan is not None and self.plan.policy is Policy.RESERVE,
+        )
+
+    def state(self, carries_traffic: bool, now: float) -> UplinkState:
+        sample = self.watch.sample(now)
+        return UplinkState(
+            name=self.uplink.name,
+            interface=self.link.interface,
+            kind=self.uplink.kind,
+            operator=self.uplink.operator,
+            health=self.watch.health,
+            since_s=round(now - self.watch.judge.since, 1),
+            rtt_ms=sample.rtt_ms,
+            loss=sample.loss,
+            carries_traffic=carries_traffic,
+            signal=self.reception.known(now),
+            public=tuple(self.sight.known.values()),
+            forecast=self.forecast(now),
+        )
 
     def forecast(self, now: float) -> Forecast | None:
         sample = self.watch.sample(now)

@@ -225,7 +225,7 @@ def test_a_drill_goes_to_the_standby_stays_and_comes_back_and_tells_its_times(dr
     assert told["away_s"] == told["back_s"] == pytest.approx(driven.slow_s)
     assert told["away_routes_ms"] == told["back_routes_ms"] == 3.5
     assert driven.moves == [("fibre", "lte"), ("lte", "fibre")]
-    assert driven.core._override is None
+    assert driven.core._orders.uplink is None
 
 
 def test_a_drill_comes_back_even_when_the_count_begins_meanwhile(driven: Obeying) -> None:
@@ -253,7 +253,7 @@ def test_a_home_that_dies_meanwhile_is_not_gone_back_to(driven: Obeying) -> None
     driven.run(STAY_S + 1)
     assert driven.active == "lte"
     assert outcome(driven) == (Status.FAILED, Why.DRILL_FAILED)
-    assert driven.core._override is None
+    assert driven.core._orders.uplink is None
 
 
 def test_a_kernel_that_does_not_follow_ends_the_drill(driven: Obeying) -> None:
@@ -261,7 +261,7 @@ def test_a_kernel_that_does_not_follow_ends_the_drill(driven: Obeying) -> None:
     driven.command(Kind.DRILL)
     driven.run(WAIT_S + 1)
     assert outcome(driven) == (Status.FAILED, Why.DRILL_FAILED)
-    assert (driven.active, driven.core._override) == ("fibre", None)
+    assert (driven.active, driven.core._orders.uplink) == ("fibre", None)
 
 
 @pytest.mark.parametrize("event", [OverrideAsked("fibre"), OverrideEnded()])
@@ -272,7 +272,7 @@ def test_an_operator_at_the_station_ends_a_drill_and_keeps_his_choice(event: Eve
     assert (driven.active, outcome(driven)) == ("fibre", (Status.FAILED, Why.DRILL_FAILED))
     driven.run(200)
     assert driven.active == "fibre"
-    assert (driven.core._override is None) == isinstance(event, OverrideEnded)
+    assert (driven.core._orders.uplink is None) == isinstance(event, OverrideEnded)
 
 
 def test_auto_ends_a_drill_too(driven: Obeying) -> None:
