@@ -1,10 +1,13 @@
 """A centre that is an authority, and devices that enrol there, all by their own commands."""
 
+import atexit
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -95,7 +98,9 @@ class Device:
     """A state directory and a configuration."""
 
     def __init__(self, folder: Path, station: str, name: str = "") -> None:
-        self.station, self.state_dir = station, folder / f"device-{station}{name}"
+        self.station = station
+        self.state_dir = Path(tempfile.mkdtemp(prefix="device-"))  # short, as the address of a socket in it must be
+        atexit.register(shutil.rmtree, self.state_dir, ignore_errors=True)
         self.config = folder / f"agent-{station}{name}.yaml"
         self.config.write_text(AGENT.format(station=station, state_dir=self.state_dir))
 
