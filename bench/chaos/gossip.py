@@ -5,9 +5,11 @@ It listens with the centre's certificate and speaks with each station's own: the
 
 from __future__ import annotations
 
+import contextlib
 import random
 import ssl
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,34 +31,49 @@ class Gossip:
         self._lock = threading.Lock()
         self.repeated = 0
         authority, own = places.centre.data / "ca" / "ca.crt", places.centre.data / "tls"
+        self._papers = {
+            post.name: (authority, post.card / "device.crt", post.card / "device.key") for post in places.posts
+        }
         self._ear = _client("gossip", authority, own / "collector.crt", own / "collector.key")
         self._ear.on_connect = lambda client, *_: client.subscribe(from_every_station(), qos=0)
+        self._ear.on_subscribe = self._again_if_refused
         self._ear.on_message = self._hear
-        self._mouths = {
-            post.name: _client(f"gossip-{post.name}", authority, post.card / "device.crt", post.card / "device.key")
-            for post in places.posts
-        }
-        for client in (self._ear, *self._mouths.values()):
-            client.connect_async(CENTRE, MQTT_PORT, 5)
-            client.loop_start()
+        self._ear.connect_async(CENTRE, MQTT_PORT, 5)
+        self._ear.loop_start()
 
     def stop(self) -> None:
-        for client in (self._ear, *self._mouths.values()):
-            client.disconnect()
-            client.loop_stop()
+        self._ear.disconnect()
+        self._ear.loop_stop()
 
     def repeat(self, draw: random.Random) -> int:
-        """How many messages were said again."""
+        """How many messages are said again, by whoever of the stations reaches the broker; not waited for."""
         with self._lock:
             again = draw.sample(self._heard, min(len(self._heard), draw.randint(*AT_ONCE)))
-        said = 0
+        by_station: dict[str, list[tuple[str, bytes, int]]] = {}
         for topic, payload in again:
-            mouth = self._mouths[parse(topic).station]
-            if mouth.is_connected():
-                mouth.publish(topic, payload, qos=draw.choice([0, 1]))
-                said += 1
-        self.repeated += said
-        return said
+            by_station.setdefault(parse(topic).station, []).append((topic, payload, draw.choice([0, 1])))
+        for station, messages in by_station.items():
+            threading.Thread(target=self._say, args=(station, messages), daemon=True).start()
+        return len(again)
+
+    def _say(self, station: str, messages: list[tuple[str, bytes, int]]) -> None:
+        client = _client(f"gossip-{station}", *self._papers[station])
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            client.connect(CENTRE, MQTT_PORT, 5)
+            client.loop_start()
+            for topic, payload, qos in messages:
+                said = client.publish(topic, payload, qos=qos)
+            said.wait_for_publish(5)
+            with self._lock:
+                self.repeated += len(messages) if said.is_published() else 0
+        client.disconnect()
+        client.loop_stop()
+
+    def _again_if_refused(self, client: mqtt.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+        """A broker that has just started refuses at first."""
+        if any(reason.is_failure for reason in reasons):
+            time.sleep(0.3)
+            client.subscribe(from_every_station(), qos=0)
 
     def _hear(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:
