@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from lab import scenario
@@ -17,7 +16,7 @@ from lab.netns import Station
 from lab.programs import Programs
 from tests.namespaces.packets import wait_until
 from wire.evidence import told_en
-from wire.messages import EachWay, Fact, Summary
+from wire.messages import EachWay, Fact, Seal, Summary, decode_record
 
 SETTLED_WITHIN_S = 40.0
 FOUND_WITHIN_S = 90.0
@@ -46,10 +45,10 @@ class Watched:
         uplinks = [uplink for body in self._bodies() if isinstance(body, Summary) for uplink in body.uplinks]
         return [uplink.each_way for uplink in uplinks if uplink.each_way is not None]
 
-    def _bodies(self) -> list[Fact | Summary]:
+    def _bodies(self) -> list[Fact | Summary | Seal]:
         with closing(sqlite3.connect(f"file:{self._store}?mode=ro", uri=True)) as store:
-            rows = store.execute("SELECT body FROM record ORDER BY id").fetchall()
-        return [msgspec.json.decode(body, type=Fact | Summary) for (body,) in rows]
+            rows = store.execute("SELECT data FROM record ORDER BY id").fetchall()
+        return [decode_record(data).body for (data,) in rows]
 
 
 @pytest.fixture
