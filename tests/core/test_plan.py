@@ -13,8 +13,8 @@ from agent.core.failover import Failover
 from agent.core.history import DAY_S, MONTH_S
 from agent.core.memory import Memory
 from agent.core.plan import LOW_LASTS_S, Plan, Policy, Used, low_kbps, policy
-from agent.core.station import Metered
-from tests.core.driven import Driven
+from agent.core.station import Kind, Metered
+from tests.core.driven import Driven, settled
 from wire import evidence
 
 PLAN = Metered(3000)  # reserve 300, low from 2025, the rest refused from 2700
@@ -222,6 +222,16 @@ def test_traffic_that_changes_no_policy_changes_no_wish() -> None:
         carry(driven, mb)
     assert driven.wishes == before
     assert driven.codes == []
+
+
+def test_traffic_leaves_an_uplink_of_whose_plan_only_the_reserve_is_left_for_a_good_one() -> None:
+    driven = settled(metered=("home",), home=Kind.LTE, other=Kind.LTE)
+    assert driven.active == "home"
+    carry(driven, 0, "home")
+    carry(driven, 18_500, "home")
+    driven.run(30)
+    assert driven.moves == [("home", "other")]
+    assert driven.active == "other"
 
 
 def test_an_uplink_without_a_plan_is_never_limited() -> None:

@@ -242,6 +242,18 @@ def test_in_a_full_spool_minutes_become_coarser_before_anything_is_lost(path: Pa
 
 
 @pytest.mark.usefixtures("tight")
+def test_the_newest_minutes_stay_as_they_are(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT_NEWEST", 30)
+    spool = Spool(path, STATION)
+    for n in range(1, 200):
+        spool.put(Summary(60.0, Active("fibre"), ()), Stamp("boot", 60.0 * n, 0.0, False))
+        left = [decode_record(each.data) for each in spool.after(0, 1000) if isinstance(each, Line)]
+        minutes = [each.stamp.uptime_s for each in left if isinstance(each.body, Summary) and each.body.span_s == 60.0]
+        assert minutes[-10:] == [60.0 * each for each in range(max(1, n - 9), n + 1)]
+    spool.close()
+
+
+@pytest.mark.usefixtures("tight")
 def test_when_the_card_fails_while_room_is_made_nothing_is_numbered_twice(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
