@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from agent.core import words
 from agent.core.bandwidth import Measured
 from agent.core.decide import Phase
 from agent.core.events import (
@@ -64,7 +65,6 @@ from agent.edge.tester import Tester
 from agent.edge.traffic import Traffic
 from agent.edge.trial import Trial
 from agent.edge.trust import TimeKeeper
-from wire import evidence
 from wire.messages import Fact, Seal, Stamp, Summary
 
 log = logging.getLogger(__name__)
@@ -218,9 +218,9 @@ class Daemon:
                 self._mirror.order(effect)
             case ShowState():
                 self._courier.show(effect)
-                self._notify.status(_line(effect))
+                self._notify.status(words.line(effect))
             case Fact():
-                log.info("%s", _sentence(effect))
+                log.info("%s", words.sentence(effect))
                 self._tally.hear(effect, now)
                 self._keep(effect, self._stamp(now))
                 if effect.code == "HANDED_OVER":
@@ -385,16 +385,3 @@ class Daemon:
 
 def _lasts(for_s: float | None) -> bool:
     return for_s is None or 0 < for_s <= CHOICE_AT_MOST_S
-
-
-def _line(state: ShowState) -> str:
-    healths = ", ".join(f"{uplink.name} {uplink.health}" for uplink in state.uplinks)
-    return f"traffic by {state.active.ipv4 or 'nothing'}; {healths}"
-
-
-def _sentence(fact: Fact) -> str:
-    """UPLINK_DEAD lte: up -> dead: nothing heard for 2.1 s (9 echoes unanswered, …"""
-    subject = f" {fact.uplink}" if fact.uplink else ""
-    change = f": {fact.before or 'nothing'} -> {fact.after}" if fact.after else ""
-    told = evidence.told_en(fact)
-    return f"{fact.code}{subject}{change}" + (f": {told}" if told else "")

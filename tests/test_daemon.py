@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.__main__ import _table
+from agent.core import words
 from agent.core.decide import Phase
 from agent.core.events import (
     DateKnown,
@@ -28,8 +28,9 @@ from agent.core.events import (
 from agent.core.memory import Memory
 from agent.core.routes import Link
 from agent.core.station import Centre, Kind, Station, Uplink
-from agent.daemon import WAITING_AT_MOST, Daemon, _line, _sentence
+from agent.daemon import WAITING_AT_MOST, Daemon
 from agent.edge import memory
+from agent.table import table
 from wire.messages import Active, Fact, Health, Signal, UplinkState
 
 
@@ -166,8 +167,8 @@ def test_the_status_shows_a_signal_that_was_heard(tmp_path: Path) -> None:
 
     status = with_daemon(tmp_path, test)
     line = "lte Telkomsel (51010) · home · RSRP -97 dBm · RSRQ -11.5 dB · SNR 9.2 dB · cell 0A1B2C3D"
-    assert f"signal of lte: {line}" in _table(status).splitlines()
-    assert "signal of fibre" not in _table(status)
+    assert f"signal of lte: {line}" in table(status).splitlines()
+    assert "signal of fibre" not in table(status)
     assert "rssi_dbm" not in status["uplinks"][1]["signal"]
 
 
@@ -201,16 +202,16 @@ def test_a_memory_that_is_damaged_is_told_and_the_agent_begins_anew(tmp_path: Pa
 
 def test_a_fact_is_one_readable_line() -> None:
     fact = Fact("UPLINK_DEAD", "lte", "up", "dead", {"cause": "no carrier", "rtt_ms": None})
-    assert _sentence(fact) == "UPLINK_DEAD lte: up -> dead: the cable is out or the modem is off"
-    assert _sentence(Fact("NO_UPLINK")) == "NO_UPLINK"
-    assert _sentence(Fact("TRAFFIC_MOVED", "lte", None, "lte")) == "TRAFFIC_MOVED lte: nothing -> lte"
+    assert words.sentence(fact) == "UPLINK_DEAD lte: up -> dead: the cable is out or the modem is off"
+    assert words.sentence(Fact("NO_UPLINK")) == "NO_UPLINK"
+    assert words.sentence(Fact("TRAFFIC_MOVED", "lte", None, "lte")) == "TRAFFIC_MOVED lte: nothing -> lte"
 
 
 def test_systemds_status_line_names_the_active_uplink_and_all_healths() -> None:
     from agent.core.events import ShowState
 
     uplinks = (UplinkState("fibre", "wan0", "fibre", Health.DEAD, 1, False),)
-    assert _line(ShowState(Active(), uplinks)) == "traffic by nothing; fibre dead"
+    assert words.line(ShowState(Active(), uplinks)) == "traffic by nothing; fibre dead"
 
 
 def test_a_stop_is_heard_once(tmp_path: Path) -> None:
