@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from agent.core import signal
 from agent.edge import memory
 from agent.enrol import device
 from central import config as central_config
+from central import evidence as central_evidence
 from central.core import cards, fleet, intake
 from central.edge import authority
 from wire import bandwidth, command, enrolment, evidence, stamp, topics
@@ -23,6 +26,7 @@ from wire.messages import BadMessage, Delivery, Fact, State, Stored, decode, dec
 
 GOLDEN = Path("tests/wire/golden")
 COMMANDS = Path("tests/wire/golden_command")
+EVIDENCE = "tests/central/golden_evidence.jsonl"
 KEY = bytes(range(32))
 STATION = "6408042001143"
 TOPIC = topics.Address(STATION, topics.Up.LOG).topic
@@ -94,6 +98,14 @@ def _central(data: bytes) -> None:
         path = Path(folder, "central.yaml")
         path.write_bytes(data)
         central_config.load(path, {})
+
+
+def _verified(data: bytes) -> None:
+    """As `siaga-central verify` does, to its last line."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        path = Path(folder, "bukti.jsonl")
+        path.write_bytes(data)
+        central_evidence.verify(path, None)
 
 
 def _stamps() -> Iterator[bytes]:
@@ -195,6 +207,7 @@ TARGETS: dict[str, Target] = {
     "card-list": Target(
         lambda data: cards.read_list(data.decode("utf-8", "replace").splitlines()), (cards.BadList,), _lists
     ),
+    "evidence": Target(_verified, (), _files(EVIDENCE)),
     "modem": Target(_modem, (), lambda: iter((b'{"modem-list": []}', b'{"modem": {"generic": {}}}'))),
     "memory": Target(_remembered, (OSError,), lambda: iter((b"00000000\n{}",))),
 }

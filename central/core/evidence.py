@@ -1,14 +1,14 @@
 """A file of evidence: a station's records in a span of time, and all that is needed to check them. docs/evidence.md."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
 
-from central.core.chain import Finding, Judge, Kind, Trail, beginning, follow, midway, place_of
+from central.core.chain import Finding, Judge, Kind, Trail, Verdict, beginning, follow, midway, place_of
 from central.core.intake import Line
-from wire.messages import UNREADABLE, BadMessage, Gap, decode_envelope, decode_record
+from wire.messages import UNREADABLE, BadMessage, Gap, Seal, decode_envelope, decode_record
 
 VERSION = 1
 T = TypeVar("T")
@@ -78,6 +78,9 @@ def read(data: bytes) -> tuple[Header, list[Piece]]:
     header = _decoded(first, Header, 1)
     if header.siaga_evidence != VERSION:
         raise Bad(f"it is of version {header.siaga_evidence}; this program reads {VERSION}")
+    for named in (header.station, *(part.epoch for part in header.parts)):
+        if not named.isprintable():  # it is shown in a terminal, and steers none
+            raise Bad("line 1 names a station or an epoch that cannot be printed")
     pieces = {part.epoch: Piece(part) for part in header.parts}
     for number, line in enumerate(lines, 2):
         entry = _decoded(line, Entry, number)
@@ -128,10 +131,37 @@ def examine(station: str, piece: Piece, judge: Judge) -> tuple[Trail, list[Findi
     """How far a part is proven, and everything in it that is not."""
     part = piece.part
     start = beginning(station, part.epoch) if part.first == 1 else midway(part.first - 1)
-    trail, found = follow(station, part.epoch, start, piece.items, judge)
-    found = [*piece.findings, *found]
+    signed = {0}
+
+    def noting(seal: Seal, text: bytes) -> Verdict:
+        verdict = judge(seal, text)
+        if verdict is Verdict.VALID:
+            signed.add(seal.upto)
+        return verdict
+
+    trail, found = follow(station, part.epoch, start, piece.items, noting)
+    found = [*piece.findings, *found, *_untied(part, piece.items, signed)]
     if trail.at.seq < part.end:
         found.append(Finding(Kind.MISSING, trail.at.seq + 1, part.end))
     if trail.sealed < part.last:
         found.append(Finding(Kind.UNSEALED, max(trail.sealed + 1, part.first), part.last))
     return trail, found
+
+
+def _untied(part: Part, items: Sequence[Line | Gap], signed: Container[int]) -> Iterator[Finding]:
+    """Records that no seal covers, though one comes behind them: before a gap, and before the first seal of a part.
+
+    A seal tells the chain behind a record. That of those before follows only while nothing between is unknown.
+    """
+    since = part.first  # behind the last place that a seal spoke of
+    is_known = part.first - 1 in signed
+    for item in items:
+        first, last = place_of(item), item.last if isinstance(item, Gap) else item.seq
+        if isinstance(item, Gap):
+            if since < first and since <= part.last:
+                yield Finding(Kind.UNSEALED, since, min(first - 1, part.last))
+            since, is_known = last + 1, True
+        if last in signed:
+            if not is_known and since <= part.last:
+                yield Finding(Kind.UNSEALED, since, min(last, part.last))
+            since, is_known = last + 1, True

@@ -56,7 +56,7 @@ def checked(lines: list[Any], folder: Path, capsys: pytest.CaptureFixture[str]) 
     program.write_text(LINES)
     ca.write_text(pem(AUTHORITY))
     ours = verify(file, ca)
-    plain = subprocess.run([sys.executable, program, file], capture_output=True, text=True, check=False)
+    plain = subprocess.run([sys.executable, program, file, ca], capture_output=True, text=True, check=False)
     assert "Traceback" not in plain.stderr, plain.stderr
     return ours, capsys.readouterr().out, plain.returncode, plain.stdout
 
@@ -97,10 +97,23 @@ def test_the_command_writes_what_a_running_centre_has(
         assert why in refused.stderr
 
 
+def test_the_document_holds_thirty_lines_that_can_be_read() -> None:
+    written_lines = [line for line in LINES.splitlines() if line.strip()]
+    assert len(written_lines) <= 30
+    assert max(map(len, written_lines)) <= 120
+    assert not any(";" in line for line in written_lines), "one thing to a line"
+
+
 def test_a_good_file_is_proven(good: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ours, said, plain, said_plain = checked(good, tmp_path, capsys)
-    assert (ours, plain, said_plain) == (0, 0, "proven\n"), said + said_plain
+    assert (ours, plain) == (0, 0), said + said_plain
+    assert said_plain == f"{good[0]['parts'][0]['epoch']}: records 4-16: proven up to 16\n"
     assert "TERBUKTI / PROVEN" in said
+
+
+def test_a_file_that_was_exported_before_is_still_proven(capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify(Path("tests/central/golden_evidence.jsonl"), None) == 0
+    assert "record 8: dropped by the device" in capsys.readouterr().out
 
 
 def test_from_the_beginning_of_an_epoch_too(store: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,6 +196,66 @@ def test_what_was_tampered_with_is_found_by_both_and_the_record_named(
         assert f"catatan {seq}: " in said
 
 
+def forge(lines: list[Any], upto: int) -> None:
+    """Record 9 says something else, and every link up to the seal at `upto` fits."""
+    link = ""
+    for line in lines[1:]:
+        if not 9 <= line["seq"] <= upto or "gap" in line:
+            continue
+        record = json.loads(line["record"])
+        line["record"] = line["record"].replace("dead", "poor") if not link else line["record"]
+        line["record"] = line["record"].replace(record["link"], link) if link else line["record"]
+        link = chain.link(chain.digest(line["record"].encode()))
+
+
+def test_the_beginning_cannot_be_cut_off_to_hide_what_was_changed_behind_it(
+    good: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the seal behind which a part begins, nobody knows the chain there, and the next seal tells of nothing."""
+    (part,) = good[0]["parts"]
+    forge(good, upto=11)
+    part |= {"first": 6, "last": 10, "end": 11}
+    cut = [good[0], *(line for line in good[1:] if 6 <= line["seq"] <= 11)]
+    assert '"type":"seal"' in cut[-1]["record"]
+    ours, said, plain, said_plain = checked(cut, tmp_path, capsys)
+    assert (ours, plain) == (1, 1), said + said_plain
+    assert "records 6-10: not signed by the device" in said
+    assert "proven up to 5" in said_plain
+
+
+def test_a_gap_hides_nothing_that_was_changed_before_it(
+    store: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The chain behind a gap is told and not computed, so it says nothing of what is before."""
+    device = Device(next(numbers)).note(3).seal().note(6).seal().note(2).seal()
+    lines = exported(store, device, 1, 12)
+    lines = [line for line in lines if line.get("seq") != 10]
+    forge(lines, upto=9)
+    link = chain.link(chain.digest(next(line["record"] for line in lines[1:] if line["seq"] == 9).encode()))
+    gap = {"first": 10, "last": 10, "link": link, "chain": device_chain(device, 10)}
+    lines.insert(10, {"epoch": device.epoch, "gap": gap})
+    ours, said, plain, said_plain = checked(lines, tmp_path, capsys)
+    assert (ours, plain) == (1, 1), said + said_plain
+    assert "records 4-9: not signed by the device" in said
+    assert "proven up to 3" in said_plain
+
+
+def device_chain(device: Device, seq: int) -> str:
+    return chain.text(device.made[seq - 1].chain)
+
+
+def test_a_gap_right_behind_a_seal_costs_nothing(
+    store: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = Device(next(numbers)).note(4).seal(behind=1).note(6).seal()
+    lines = exported(store, device, 1, 11)
+    gone = json.loads(lines[4]["record"])["link"]
+    lines[4] = {"epoch": device.epoch, "gap": {"first": 4, "last": 4, "link": gone, "chain": device_chain(device, 4)}}
+    ours, said, plain, said_plain = checked(lines, tmp_path, capsys)
+    assert (ours, plain) == (0, 0), said + said_plain
+    assert "record 4: dropped by the device" in said
+
+
 def test_a_signature_of_another_key_is_found(store: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     device = Device(next(numbers)).note(3).seal().note(2)
     device.key = Device().key
@@ -190,7 +263,7 @@ def test_a_signature_of_another_key_is_found(store: Any, tmp_path: Path, capsys:
     ours, said, plain, said_plain = checked(lines, tmp_path, capsys)
     assert (ours, plain) == (1, 1)
     assert "catatan 7: segel dengan tanda tangan yang salah" in said
-    assert "record 7 is no seal of this device" in said_plain
+    assert "records 1-6: proven up to 3" in said_plain
 
 
 def test_an_authority_of_the_forgers_own_is_not_ours(
@@ -199,9 +272,21 @@ def test_an_authority_of_the_forgers_own_is_not_ours(
     forger = Device().key
     good[0]["ca"] = pem(certificate("Siaga CA", forger, "Siaga CA", forger))
     good[0]["certificates"] = []
-    assert checked(good, tmp_path, capsys)[0] == 0, "with the authority that we know, the file's own does not matter"
+    assert checked(good, tmp_path, capsys)[::2] == (0, 1), "the file's own authority does not matter to ours"
     (tmp_path / "other.crt").write_text(good[0]["ca"])
     assert verify(tmp_path / "bukti.jsonl", tmp_path / "other.crt") == 1
+
+
+@pytest.mark.parametrize("of", ["station", "epoch"])
+def test_a_name_that_would_steer_the_terminal_is_not_shown(
+    of: str, good: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for named in [good[0]] if of == "station" else [good[0]["parts"][0], *good[1:]]:
+        named[of] = "\x1b[2J TERBUKTI / PROVEN"
+    file = tmp_path / "bukti.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in good))
+    assert verify(file, None) == 1
+    assert "\x1b" not in capsys.readouterr().out
 
 
 def test_a_line_that_was_cut_in_the_middle_is_named(
