@@ -3,7 +3,9 @@
 import os
 import platform
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,8 @@ PACKAGES = (
     *("libev4", "libuv1", "libwebsockets17", "libwrap0"),
 )
 CONFIG = Path(__file__).parents[2] / "config"
+UNIT = Path(__file__).parents[2] / "systemd" / "siaga-mosquitto.service"
+RESTART = ["/usr/bin/systemctl", "restart", "mosquitto"]
 
 
 def main() -> int:
@@ -50,6 +54,7 @@ class Mosquitto:
 
     def __init__(self, folder: Path, data: Path) -> None:
         self.port, self._folder, self._data = free_port(), folder, data
+        self._process: subprocess.Popen[bytes] | None = None
         text = (CONFIG / "mosquitto.conf").read_text()
         for old, new in (
             ("listener 8883", f"listener {self.port} 127.0.0.1"),
@@ -63,18 +68,40 @@ class Mosquitto:
         user = "\nuser root\n" if os.geteuid() == 0 else ""
         self._config.write_text(re.sub(r"(?m)^#.*\n", "", text) + user)
 
-    def start(self) -> None:
-        """With the newest files, as the unit in docs/enrolment.md copies them."""
-        (self._folder / "siaga").mkdir(exist_ok=True)
-        for name in ("ca/ca.crt", "ca/crl.pem", "tls/server.crt", "tls/server.key"):
-            shutil.copy(self._data / name, self._folder / "siaga")
+    def look(self) -> bool:
+        """One turn of the unit in systemd/, by its own commands; whether there was anything to do."""
+        condition, *steps = self._steps()
+        if subprocess.run(condition, cwd=self._data, check=False).returncode:
+            return False
+        for step in steps:
+            if step == RESTART:
+                self._restart()
+            else:
+                subprocess.run(step, cwd=self._data, check=True)
+        return True
+
+    def _steps(self) -> list[list[str]]:
+        text = UNIT.read_text().replace("-o mosquitto ", "").replace("/etc/mosquitto/siaga", f"{self._folder}/siaga")
+        return [shlex.split(command) for command in re.findall(r"(?m)^Exec(?:Condition|Start)=(.*)$", text)]
+
+    def _restart(self) -> None:
+        if self._process is not None:
+            self.stop()
         with (self._folder / "mosquitto.log").open("wb") as log:
-            self.process = subprocess.Popen([*program(), "-v", "-c", str(self._config)], stdout=log, stderr=log)
+            self._process = subprocess.Popen([*program(), "-v", "-c", str(self._config)], stdout=log, stderr=log)
         eventually(lambda: f"Opening ipv4 listen socket on port {self.port}" in self.log)
 
+    def reload(self) -> None:
+        """With the newest list of the revoked."""
+        assert self._process is not None
+        shutil.copy(self._data / "ca" / "crl.pem", self._folder / "siaga")
+        self._process.send_signal(signal.SIGHUP)
+        eventually(lambda: "Reloading config" in self.log)
+
     def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(10)
 
     @property
     def log(self) -> str:

@@ -16,7 +16,7 @@ from agent.edge.renewer import Renewer, due_s
 from agent.edge.spool import Spool
 from tests.central.centre import eventually
 from tests.central.secured import Device, SecuredCentre
-from tests.edge.records import STAMP
+from tests.edge.records import STAMP, fact
 
 DAY_S = 86_400.0
 
@@ -46,6 +46,14 @@ class Reporting:
     @property
     def codes(self) -> list[str]:
         return [event.code for event in self.told if isinstance(event, Noticed)]
+
+    @property
+    def unsent(self) -> int:
+        return self._spool.unsent
+
+    def note(self, number: int) -> None:
+        self._spool.put(fact(number), STAMP)
+        self.courier.poke()
 
     def close(self) -> None:
         self.courier.stop()

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from agent.edge import broker as courier_module
 from tests.central import mosquitto
 from tests.central.caller import CONNACK, Caller, answer, context_of, topic
 from tests.central.centre import eventually
 from tests.central.mosquitto import Mosquitto
 from tests.central.secured import A, B, Device, SecuredCentre
 from tests.central.station import delivery, fact, state, will
+from tests.central.test_agent_secured import Reporting
 from wire.messages import encode
 from wire.topics import Down, Up
 
@@ -36,7 +38,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CentreBeside]:
         (pytest.fail if "CI" in os.environ else pytest.skip)("needs mosquitto: run make neighbours")
     made = CentreBeside(tmp_path_factory.mktemp("mosquitto"))
     made.start()
-    made.mosquitto.start()
+    assert made.mosquitto.look()
     eventually(lambda: "hearing the stations" in made.errors, deadline_s=30)
     yield made
     made.end()
@@ -142,16 +144,60 @@ def test_an_expired_certificate_is_refused(centre: CentreBeside) -> None:
         assert told == (CONNACK if days < 90 else b"")
 
 
-def test_a_revoked_certificate_is_refused_after_a_restart(centre: CentreBeside) -> None:
-    """Mosquitto 2.0.11 reads the list of the revoked when it starts; a reload keeps the old one."""
-    station = "6408042001302"
-    thief = centre.devices(station)
-    thief.enrol(centre.cards(station)[0])
-    context = context_of(thief, centre.data / "ca" / "ca.crt")
-    assert answer(centre.mqtts_port, context) == CONNACK
-    before = (centre.data / "ca" / "crl.pem").read_bytes()
+def revoke(centre: CentreBeside, station: str) -> None:
+    crl = centre.data / "ca" / "crl.pem"
+    before = crl.read_bytes()
     centre.command("revoke", station)
-    eventually(lambda: (centre.data / "ca" / "crl.pem").read_bytes() != before)
-    centre.mosquitto.stop()
-    centre.mosquitto.start()
+    eventually(lambda: crl.read_bytes() != before)
+
+
+def test_a_reload_refuses_the_revoked_but_leaves_a_live_session(
+    centre: CentreBeside, call: Callable[..., Caller]
+) -> None:
+    """Which is why the unit restarts it."""
+    thief = centre.devices("6408042001302")
+    thief.enrol(centre.cards(thief.station)[0])
+    context = context_of(thief, centre.data / "ca" / "ca.crt")
+    live = call(thief)
+    revoke(centre, thief.station)
+    centre.mosquitto.reload()
     assert answer(centre.mqtts_port, context) == b""
+    live.publish(topic(thief.station, Up.LOG), encode(delivery([fact(1)], station=thief.station)))
+    eventually(lambda: centre.epochs(thief.station))
+    assert live.events == ["connected"]
+    assert centre.mosquitto.look()
+    eventually(lambda: "gone" in live.events)
+    assert answer(centre.mqtts_port, context) == b""
+
+
+def test_the_unit_cuts_the_revoked_off_and_costs_the_others_nothing(
+    centre: CentreBeside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier_module, "BACKOFF_S", (0.1, 0.3))
+    stations = ("6408042001305", "6408042001306", "6408042001307")
+    devices = [centre.devices(station) for station in stations]
+    for device, link in zip(devices, centre.cards(*stations), strict=True):
+        device.enrol(link)
+    couriers = [Reporting(device, centre.mqtts_port) for device in devices]
+    thief, *others = couriers
+    try:
+        eventually(lambda: all(each.courier.connected for each in couriers))
+        assert not centre.mosquitto.look(), "while nobody was revoked it does nothing"
+        for number in range(40):
+            for each in couriers:
+                each.note(number)
+            if number == 20:
+                revoke(centre, stations[0])
+                assert centre.mosquitto.look()
+        eventually(lambda: "CERTIFICATE_REFUSED" in thief.codes)
+        for each, station in zip(others, stations[1:], strict=True):
+            eventually(lambda: each.courier.connected and not each.unsent)  # noqa: B023 - it ends before the next
+            assert [(epoch["stored"], epoch["first"], epoch["count"]) for epoch in centre.epochs(station)] == [
+                (40, 1, 40)
+            ]
+            assert each.codes == []
+        assert not thief.courier.connected
+        assert not centre.mosquitto.look(), "what it was started with is what there is"
+    finally:
+        for each in couriers:
+            each.close()
