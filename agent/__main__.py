@@ -20,7 +20,7 @@ from agent.config import DEFAULT_PATH, ConfigError, load
 from agent.core.decide import Phase
 from agent.core.given import roll_back
 from agent.core.station import Family, Station
-from agent.edge import control, key, privileges, systemd
+from agent.edge import card, control, key, owner, privileges, systemd
 from agent.table import table
 
 GOOD, MISTAKE, NOT_RUNNING, NOT_MEASURED, NOT_NOW = 0, 2, 3, 4, 5
@@ -61,11 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    found = in_force.load(parsed.config)
+    start = _Start()
+    found = in_force.load(parsed.config, start.settle)
     station = found.station
+    _claim(start.place, station.station)
     try:
         stamp_key = _stamp_key(station)
-        locks = _prepare(station)
+        _look_for_tools(station)
     except Refusal as why:
         if not _goes_back(found, str(why)):
             raise
@@ -77,25 +79,22 @@ def _run(parsed: argparse.Namespace) -> int:
 
     async def live() -> bool:
         try:
-            daemon = Daemon(station, version("siaga"), stamp_key, found.given, found.local)
+            daemon = Daemon(station, version("siaga"), stamp_key, found.given, found.local, start.place)
         except (OSError, sqlite3.Error) as why:
             raise Refusal(f"state_dir = {station.state_dir}: cannot be used: {why}") from None
         await daemon.run()
         return daemon.wants_restart
 
-    assert locks
     return _again() if asyncio.run(live()) else GOOD
 
 
 def _goes_back(found: in_force.InForce, why: str) -> bool:
-    """From a configuration on trial with which the agent cannot even start, unless another agent stands in the way."""
+    """From a configuration on trial with which the agent cannot even start."""
     if not found.given.note.on_trial or found.version is None:
         return False
     try:
-        os.close(control.hold(Path(found.station.state_dir)))
-        os.close(control.hold_routes())
         found.given.change(lambda note: roll_back(note, why))
-    except (control.AlreadyRunning, OSError):
+    except OSError:
         return False
     return True
 
@@ -105,21 +104,49 @@ def _again() -> NoReturn:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _prepare(station: Station) -> tuple[int, int]:
-    """Bad news at start refuses to start. Returns locks, held until the process ends."""
-    if not privileges.held():
-        raise Refusal("sending echoes and setting routes needs CAP_NET_RAW and CAP_NET_ADMIN; run as root")
+class _Start:
+    """What a process must have before it touches routes. Bad news at start refuses to start."""
+
+    def __init__(self) -> None:
+        self.place = card.Place(Path(), Path())
+
+    def settle(self, station: Station) -> Path:
+        """Takes the state directory and the routes for this process, until it ends; where the state is."""
+        if not privileges.held():
+            raise Refusal("sending echoes and setting routes needs CAP_NET_RAW and CAP_NET_ADMIN; run as root")
+        state_dir = Path(station.state_dir)
+        try:
+            state_dir.mkdir(parents=True, exist_ok=True)
+            control.hold(state_dir)
+            control.hold_routes()
+            self.place = card.settle(state_dir)
+            return self.place.state_dir
+        except OSError as why:
+            raise Refusal(f"state_dir = {state_dir}: cannot be used: {why.strerror}") from None
+        except control.AlreadyRunning as why:
+            raise Refusal(str(why)) from None
+
+
+def _claim(place: card.Place, station: str) -> None:
+    """What one station has measured is never sent as another's."""
+    others = [each for each in owner.of(place.state_dir) if each != station]
+    if others:
+        raise Refusal(
+            f"state_dir = {place.card}: holds records and certificates of station {others[0]}, and the configuration "
+            f"says station {station}: if that number is wrong, correct it; if this device has moved, put them aside by "
+            f"siaga-agent enrol CODE with the new station's card, or by mv {place.card} {place.card}.{others[0]}"
+        )
+    try:
+        owner.claim(place.state_dir, station)
+    except OSError as why:
+        raise Refusal(f"state_dir = {place.card}: cannot be used: {why.strerror}") from None
+
+
+def _look_for_tools(station: Station) -> None:
     limited = any(uplink.metered or uplink.up_kbps for uplink in station.uplinks)
     if (station.lan.interfaces or limited) and shutil.which("nft") is None:
         what = "lan.interfaces: flows are marked" if station.lan.interfaces else "metered, up_kbps: traffic is limited"
         raise Refusal(f"{what} by the command nft, which is not installed; apt-get install nftables")
-    try:
-        Path(station.state_dir).mkdir(parents=True, exist_ok=True)
-        return control.hold(Path(station.state_dir)), control.hold_routes()
-    except OSError as why:
-        raise Refusal(f"state_dir = {station.state_dir}: cannot be used: {why.strerror}") from None
-    except control.AlreadyRunning as why:
-        raise Refusal(str(why)) from None
 
 
 def _stamp_key(station: Station) -> bytes | None:
@@ -216,7 +243,7 @@ def _renew(parsed: argparse.Namespace) -> int:
     from agent.enrol.command import CannotEnrol, renew
 
     try:
-        print(renew(Path(load(parsed.config).state_dir), _language()))
+        print(renew(card.current(Path(load(parsed.config).state_dir)), _language()))
     except CannotEnrol as why:
         raise Refusal(str(why), NOT_NOW if why.again else MISTAKE) from None
     return GOOD
@@ -225,9 +252,8 @@ def _renew(parsed: argparse.Namespace) -> int:
 def _cleanup(parsed: argparse.Namespace) -> int:
     from agent.edge.kernel import clean_up
 
-    station = in_force.load(parsed.config).station
-    locks = _prepare(station)
-    assert locks
+    station = in_force.load(parsed.config, _Start().settle).station
+    _look_for_tools(station)
     try:
         asyncio.run(clean_up(station))
     except OSError as why:
@@ -237,7 +263,7 @@ def _cleanup(parsed: argparse.Namespace) -> int:
 
 
 def _ask(parsed: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:
-    answer = control.ask(Path(load(parsed.config).state_dir), request)
+    answer = control.ask(card.current(Path(load(parsed.config).state_dir)), request)
     if "error" in answer:
         raise Refusal(answer["error"])
     return answer

@@ -48,6 +48,7 @@ from agent.core.station import Station
 from agent.core.tally import Tally
 from agent.edge import clock, control, memory, systemd
 from agent.edge.broker import Courier
+from agent.edge.card import IN_MEMORY_BYTES, SPOOL, Place
 from agent.edge.child import Examiner
 from agent.edge.choice import Choice
 from agent.edge.given import Given
@@ -59,7 +60,7 @@ from agent.edge.modem import Modems
 from agent.edge.renewer import Renewer
 from agent.edge.sealer import Sealer
 from agent.edge.seen import Mirror
-from agent.edge.spool import Head, Spool
+from agent.edge.spool import BYTES_AT_MOST, Head, Spool
 from agent.edge.stamp import Asker
 from agent.edge.tester import Tester
 from agent.edge.traffic import Traffic
@@ -85,6 +86,7 @@ class Daemon:
         stamp_key: bytes | None = None,
         given: Given | None = None,
         local: str = "",
+        place: Place | None = None,
     ) -> None:
         """`local` is the hash of the technician's file, for which the centre may give others.
 
@@ -96,7 +98,9 @@ class Daemon:
         self._station, self._version = station, version
         self._tally = Tally()
         self._boot = Boot(os.urandom(6).hex(), now)
-        self._spool = Spool(state_dir / "spool.sqlite3", station.station)
+        self._place = place or Place(state_dir, state_dir)
+        room = IN_MEMORY_BYTES if self._place.why else BYTES_AT_MOST
+        self._spool = Spool(state_dir / SPOOL, station.station, room)
         known, self._memory_set_aside = memory.read(state_dir / "memory.json")
         self._memory = memory.Writer(state_dir / "memory.json")
         self._choice = Choice(state_dir)
@@ -294,6 +298,10 @@ class Daemon:
 
     def _tell_start(self) -> None:
         self.emit(Noticed("AGENT_STARTED", {"boot": self._boot.name}))
+        if self._place.why:
+            self.emit(Noticed("CARD_UNWRITABLE", {"why": self._place.why}))
+        if self._place.is_back:
+            self.emit(Noticed("CARD_WRITABLE", {}))
         if self._spool.set_aside is not None:
             self.emit(Noticed("SPOOL_RESET", {"set_aside": str(self._spool.set_aside)}))
         if self._memory_set_aside is not None:
@@ -371,6 +379,7 @@ class Daemon:
                 for uplink in state.uplinks
             ],
             "configuration": self._trial.told,
+            "card": {"why": self._place.why, "instead": str(self._place.state_dir)} if self._place.why else None,
             "centre": {"connected": self._courier.connected, "unsent": self._spool.unsent},
         }
 

@@ -1,14 +1,18 @@
 """Which configuration is in force: the technician's file, or the version that the centre has given for it."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+
+import msgspec
 
 from agent.config import ConfigError, parse, read
 from agent.core import given as rules
 from agent.core.given import Note, Version
 from agent.core.station import Station
+from agent.edge import card
 from agent.edge.given import Given
 
 log = logging.getLogger(__name__)
@@ -57,18 +61,30 @@ class InForce:
         return f"version {current.number} of the centre is in force instead, by {current.by}{trial}"
 
 
-def load(path: Path) -> InForce:
-    """The file must be good in any case: it says where the rest is. Raises ConfigError with every mistake in it."""
+def load(
+    path: Path, settle: Callable[[Station], Path] = lambda station: card.current(Path(station.state_dir))
+) -> InForce:
+    """The file must be good in any case: it says where the rest is. Raises ConfigError with every mistake in it.
+
+    `settle` decides where the state is, which is the state_dir of the station that is given back.
+    """
     text = read(path)
     station, local = parse(text, str(path)), sha256(text.encode()).hexdigest()
+    state_dir = settle(station)
     try:
-        given = Given(Path(station.state_dir))
+        given = Given(state_dir)
     except PermissionError:
         raise ConfigError([f"{station.state_dir}: cannot be read: Permission denied; try as root"]) from None
     version = rules.in_force(given.note, local)
     if version is not None:
         try:
-            return InForce(parse(given.text(version), f"version {version.number}"), version, local, given)
+            return InForce(
+                _at(state_dir, parse(given.text(version), f"version {version.number}")), version, local, given
+            )
         except (OSError, ValueError, ConfigError) as why:
             log.error("version %s of the centre cannot be used, %s is in force: %s", version.number, path, why)
-    return InForce(station, None, local, given)
+    return InForce(_at(state_dir, station), None, local, given)
+
+
+def _at(state_dir: Path, station: Station) -> Station:
+    return msgspec.structs.replace(station, state_dir=str(state_dir))

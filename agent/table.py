@@ -40,7 +40,15 @@ def table(status: dict[str, Any]) -> str:
     lines += [f"{uplink['name']} as the centre sees it: {_public(uplink)}" for uplink in seen]
     connected = "connected" if centre["connected"] else "not connected"
     lines += [_configuration(given) for given in [status.get("configuration")] if given and given["version"]]
+    lines += [_card(told) for told in [status.get("card")] if told]
     return "\n".join([*lines, f"centre: {connected}, {centre['unsent']} records not yet stored there"])
+
+
+def _card(told: dict[str, Any]) -> str:
+    return (
+        f"card: cannot be written ({told['why']}); records are kept in memory, in {told['instead']}, and what the "
+        "centre has not stored is lost when the power goes"
+    )
 
 
 def _configuration(given: dict[str, Any]) -> str:

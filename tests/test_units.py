@@ -64,7 +64,7 @@ class TestUnit:
 def test_a_run_that_was_killed_leaves_its_choice_to_the_next_one() -> None:
     agent = directives(Path("systemd/siaga-agent.service"))
     assert agent["RuntimeDirectory"] == "siaga"
-    assert agent["RuntimeDirectoryPreserve"] == "restart"
+    assert agent["RuntimeDirectoryPreserve"] == "yes"
 
 
 def test_the_agent_may_speak_to_the_kernel_and_by_arp_and_set_sysctls() -> None:

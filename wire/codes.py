@@ -335,6 +335,22 @@ _TABLE = (
         "Start it again: `systemctl start siaga-agent`.",
     ),
     Code(
+        "CARD_UNWRITABLE",
+        Severity.CRITICAL,
+        "Kartu SD tak dapat ditulis; agen bekerja dari memori, dan laporan yang belum terkirim hilang bila daya putus",
+        "The SD card cannot be written; the agent works from memory, and reports not yet sent are lost if power goes",
+        "Jangan matikan perangkat sampai laporannya terkirim; lalu kosongkan atau ganti kartu SD dan mulai ulang agen.",
+        "Leave the device on until its reports are sent; then free or replace the SD card and restart the agent.",
+    ),
+    Code(
+        "CARD_WRITABLE",
+        Severity.INFO,
+        "Kartu SD dapat ditulis lagi; yang disimpan di memori sudah ada di kartu",
+        "The SD card can be written again; what was kept in memory is on the card",
+        "Ganti kartu SD sebelum hari pemungutan suara bila ini berulang.",
+        "Replace the SD card before election day if this repeats.",
+    ),
+    Code(
         "SPOOL_RESET",
         Severity.WARNING,
         "Catatan di kartu rusak dan disisihkan; penomoran dimulai baru",

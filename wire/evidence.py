@@ -129,6 +129,10 @@ _BY_CODE = {
         "pusat menyimpan sampai no. {mark} dari penomoran {former}; {remade} catatan dinomori ulang",
         "the centre has stored up to no. {mark} of numbering {former}; {remade} records were numbered anew",
     ),
+    "CARD_UNWRITABLE": _Line(
+        "sebabnya: {why}; laporan hanya di memori sampai pusat menyimpannya",
+        "because: {why}; records are in memory only until the centre has stored them",
+    ),
     "SEAL_FAILED": _Line("sebabnya: {why}", "because: {why}"),
     "NOT_ENROLLED": _Line("sebabnya: {why}", "because: {why}"),
     "CERTIFICATE_REFUSED": _Line("kata broker: {why}", "the broker says: {why}"),

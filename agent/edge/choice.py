@@ -9,12 +9,20 @@ from pathlib import Path
 
 import msgspec
 
+from agent.edge import card
 from agent.edge.clock import boot_id
 from wire.messages import Active
 
 log = logging.getLogger(__name__)
 
+FILE = "choice.json"
 BYTES_AT_MOST = 4096  # two names; more was not written by us
+
+
+def forget(state_dir: Path) -> None:
+    """Of whatever run, for who has taken our routes away. Raises OSError."""
+    for folder in (state_dir, Path(os.environ.get("RUNTIME_DIRECTORY", card.RUNTIME))):
+        (folder / FILE).unlink(missing_ok=True)
 
 
 class _Note(msgspec.Struct):
@@ -26,7 +34,7 @@ class Choice:
     """Of this boot only: after another one the kernel knows nothing of it either."""
 
     def __init__(self, state_dir: Path) -> None:
-        self._path = Path(os.environ.get("RUNTIME_DIRECTORY", state_dir)) / "choice.json"
+        self._path = Path(os.environ.get("RUNTIME_DIRECTORY", state_dir)) / FILE
         self._boot = boot_id()
         self._noted: Active | None = None
 
@@ -42,7 +50,7 @@ class Choice:
         """Not waiting for the card: killed is not powered off."""
         if active == self._noted:
             return
-        beside = self._path.with_name("choice.json.new")
+        beside = self._path.with_name(f"{FILE}.new")
         try:
             beside.write_bytes(msgspec.json.encode(_Note(self._boot, active)))
             beside.replace(self._path)

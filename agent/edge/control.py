@@ -25,9 +25,8 @@ class AlreadyRunning(Exception):
 
 def hold(state_dir: Path) -> int:
     """Take the state directory for this process, until it ends; raises AlreadyRunning, OSError."""
-    return _lock(
-        state_dir / "agent.lock", os.O_RDWR | os.O_CREAT, f"another agent is running with state_dir {state_dir}"
-    )
+    flags = os.O_RDONLY | os.O_CREAT  # one that is there can be locked on a file system that takes no writes
+    return _lock(state_dir / "agent.lock", flags, f"another agent is running with state_dir {state_dir}")
 
 
 def hold_routes() -> int:

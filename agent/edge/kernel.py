@@ -17,7 +17,7 @@ from agent.core.events import Event, HandedOver, KernelSeen, Noticed, RoutesRefu
 from agent.core.nft_table import NFT_TABLE
 from agent.core.routes import ACTIVE_TABLE, Route, Wish
 from agent.core.station import Station, family_of
-from agent.edge import nft, shaper
+from agent.edge import choice, nft, shaper
 from agent.edge.carrier import Carriers
 from agent.edge.departures import Departed, Departures
 from agent.edge.lookup import device_to
@@ -255,5 +255,6 @@ async def clean_up(station: Station) -> None:
     await nft.remove()
     shaper.remove()
     Sysctls(Path(station.state_dir)).restore()
+    choice.forget(Path(station.state_dir))
     if refused:
         raise OSError("; ".join(refused))

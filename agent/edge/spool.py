@@ -64,10 +64,10 @@ class Head:
 class Spool:
     """Used by several threads; every call is short. Only committed records are ever handed out."""
 
-    def __init__(self, path: Path, station: str) -> None:
+    def __init__(self, path: Path, station: str, bytes_at_most: int = BYTES_AT_MOST) -> None:
         """Raises OSError or sqlite3.OperationalError when the directory cannot be written."""
         self._lock = threading.Lock()
-        self._station = station
+        self._station, self._bytes_at_most = station, bytes_at_most
         self._held: deque[Line] = deque()
         self._lost: Gap | None = None
         """Was held, and had to go before the card took anything."""
@@ -302,7 +302,7 @@ class Spool:
         if not self._crowded and self._numbering.last_seq % COUNTED_EVERY:
             return False
         (count, size) = self._database.execute("SELECT count(*), sum(length(data)) FROM record").fetchone()
-        filled = max(count / RECORDS_AT_MOST, (size or 0) / BYTES_AT_MOST)
+        filled = max(count / RECORDS_AT_MOST, (size or 0) / self._bytes_at_most)
         self._crowded = filled > (LOW_WATER if self._crowded else 1.0)
         if not self._crowded:
             self._step = self._looked_at = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent import config
-from agent.edge import identity
+from agent.edge import card, control, identity, owner
 from agent.edge.identity import NoIdentity
 from agent.edge.memory import replace
 from agent.enrol import device, exchange
@@ -56,8 +56,9 @@ def enrol(wanted: Wanted) -> str:
             admission = _let_in(exchange.apply(link, asked), wanted.lang)
         if station and admission.station != station:
             raise CannotEnrol(f"the answer is for station {admission.station}, this device is configured as {station}")
+        left = _leave_former(state_dir, admission.station)
         device.install(state_dir, admission)
-        return f"{_welcome(admission)}\n{_configured(wanted.config, admission)}"
+        return f"{_welcome(admission)}\n{left}{_configured(wanted.config, admission)}"
     except (BadMessage, DeviceError) as why:
         raise CannotEnrol(str(why)) from None
     except Unreachable as why:
@@ -127,6 +128,24 @@ def _write_request(file: Path, station: str, state_dir: Path) -> str:
 def _read_answer(file: Path) -> Admission:
     with file.open("rb") as given:
         return enrolment.decode(given.read(enrolment.LARGEST_BYTES + 1), Admission)
+
+
+def _leave_former(state_dir: Path, station: str) -> str:
+    """A device that has moved leaves behind what is of its former station. Raises CannotEnrol, OSError."""
+    formers = [each for each in owner.of(card.current(state_dir)) if each != station]
+    if not formers:
+        return ""
+    try:
+        control.hold(state_dir)
+    except control.AlreadyRunning:
+        why = (
+            f"an agent is still running here for station {formers[0]}: systemctl stop siaga-agent, then the same again"
+        )
+        raise CannotEnrol(why) from None
+    if (place := card.settle(state_dir)).why:
+        raise CannotEnrol(f"{state_dir} cannot be used: {place.why}")
+    aside = owner.set_aside(state_dir, formers[0])
+    return f"what was of station {formers[0]} lies in {aside} now, with what the centre had not stored of it\n"
 
 
 def _welcome(admission: Admission) -> str:

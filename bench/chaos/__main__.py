@@ -145,7 +145,7 @@ def told(outcome: Outcome, seed: int) -> str:
         ["seals given up with their epoch, which a rolled-back card had to begin anew", str(verdict.seals_given_up)],
         ["crashes, tracebacks, other broken promises", str(len(outcome.broken))],
         ["old messages that a stranger said again, in random order", str(outcome.repeated)],
-        ["starts refused while a fault lasted (card full or read-only, broker killed)", str(outcome.refused_to_start)],
+        ["starts refused while a fault lasted (broker killed)", str(outcome.refused_to_start)],
         ["most memory of an agent (PSS) / of the centre without its broker (RSS)",
          f"{outcome.agent_mib:.0f} / {outcome.centre_mib:.0f} MiB"],
     ]  # fmt: skip

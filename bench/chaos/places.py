@@ -20,6 +20,7 @@ from typing import IO, Any
 import yaml
 
 from agent.edge import control
+from agent.edge.card import SPOOL
 from bench.chaos import oracle
 from bench.chaos.oracle import Ledger
 from lab.namespace import within
@@ -214,6 +215,8 @@ class Post(Program):
 
     def damage(self, draw: random.Random) -> str:
         """Of the killed agent's spool: cut off, or written over, at a random byte; what was done."""
+        if self.where != self.card:
+            return "nothing to damage: it is in memory"
         self.is_damaged = True
         files = [file for file in self.card.glob("spool.sqlite3*") if file.suffix in (".sqlite3", ".sqlite3-wal")]
         files = [file for file in files if file.stat().st_size]
@@ -233,13 +236,18 @@ class Post(Program):
 
     def unsent(self) -> int | None:
         try:
-            return int(control.ask(self.card, {"do": "status"})["centre"]["unsent"])
+            return int(control.ask(self.where, {"do": "status"})["centre"]["unsent"])
         except (control.NotRunning, OSError, KeyError, ValueError):
             return None
 
     @property
     def spool(self) -> Path:
-        return self.card / "spool.sqlite3"
+        return self.where / SPOOL
+
+    @property
+    def where(self) -> Path:
+        """Its state is: on the card, or in memory since a start at which the card took nothing."""
+        return next(self.runtime.glob("memory-????????"), self.card)
 
     def _read(self, told: IO[bytes]) -> None:
         try:

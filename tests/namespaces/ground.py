@@ -16,7 +16,7 @@ import yaml
 
 from agent.config import load
 from agent.core.station import Station
-from agent.edge import control
+from agent.edge import card, control
 from lab.namespace import within
 from tests.edge.link import ip, space
 from tests.namespaces.packets import wait_until
@@ -177,12 +177,12 @@ class Ground:
 
     def status(self) -> dict[str, Any] | None:
         try:
-            return control.ask(self.state_dir, {"do": "status"})
+            return control.ask(card.current(self.state_dir), {"do": "status"})
         except control.NotRunning:
             return None
 
     def ask(self, **request: object) -> None:
-        assert control.ask(self.state_dir, request) == {"done": True}
+        assert control.ask(card.current(self.state_dir), request) == {"done": True}
 
     def health(self, name: str) -> str:
         status = self.status()
