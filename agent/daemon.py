@@ -100,7 +100,7 @@ class Daemon:
         self._boot = Boot(os.urandom(6).hex(), now)
         self._place = place or Place(state_dir, state_dir)
         room = IN_MEMORY_BYTES if self._place.why else BYTES_AT_MOST
-        self._spool = Spool(state_dir / SPOOL, station.station, room)
+        self._spool = Spool(state_dir / SPOOL, station.station, self._boot.name, room)
         known, self._memory_set_aside = memory.read(state_dir / "memory.json")
         self._memory = memory.Writer(state_dir / "memory.json")
         self._choice = Choice(state_dir)
@@ -243,19 +243,19 @@ class Daemon:
                 if self._memory.hold(learnt):
                     self._card.submit(self._memory.write).add_done_callback(self._note_failure)
 
-    def _keep(self, body: Fact | Summary | Seal, stamp: Stamp, only_in: str | None = None) -> None:
-        self._card.submit(self._put, body, stamp, only_in).add_done_callback(self._note_failure)
+    def _keep(self, body: Fact | Summary | Seal, stamp: Stamp) -> None:
+        self._card.submit(self._put, body, stamp).add_done_callback(self._note_failure)
 
-    def _keep_seal(self, seal: Seal, epoch: str) -> None:
-        self._keep(seal, self._stamp(), epoch)
+    def _keep_seal(self, seal: Seal) -> None:
+        self._keep(seal, self._stamp())
 
     async def _head(self) -> Head:
         """Asked in the card's thread, so behind everything that waits to be written."""
         return await self._loop.run_in_executor(self._card, self._spool.head)
 
-    def _put(self, body: Fact | Summary | Seal, stamp: Stamp, only_in: str | None) -> None:
+    def _put(self, body: Fact | Summary | Seal, stamp: Stamp) -> None:
         """In the card's thread."""
-        dropped = self._spool.put(body, stamp, only_in)
+        dropped = self._spool.put(body, stamp)
         self._courier.poke()
         if dropped is not None:
             told = {"first_seq": dropped.first, "last_seq": dropped.last}

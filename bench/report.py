@@ -100,9 +100,9 @@ class Kept:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.spool = Spool(self.folder / "spool.sqlite3", self.station.station)
-        self._memory = memory.Writer(self.folder / "memory.json")
         self._boot = Boot("b007b007b007", 0.0)
+        self.spool = Spool(self.folder / "spool.sqlite3", self.station.station, self._boot.name)
+        self._memory = memory.Writer(self.folder / "memory.json")
         self._next, self._seal_at = 0, FIRST_S
 
     def live(self, until: float) -> None:
@@ -130,7 +130,7 @@ class Kept:
         self.now, head = now, self.spool.head()
         certificate = chain.text(os.urandom(CERTIFICATE_BYTES)) if now < EVERY_S else None
         signature, key = chain.text(os.urandom(SIGNATURE_BYTES)), chain.text(os.urandom(chain.LINK_BYTES))
-        self.spool.put(Seal(head.seq, chain.text(head.chain), signature, key, certificate), self.stamp(), head.epoch)
+        self.spool.put(Seal(head.seq, chain.text(head.chain), signature, key, certificate), self.stamp())
 
     def stamp(self) -> Any:
         return self._boot.stamp(self.now, EPOCH_S + self.now, True)
@@ -224,7 +224,7 @@ def card_writes(day: Day, folder: Path, connected: bool) -> int | None:
         for minute in range(DAY_S // MINUTE_S):
             kept.live((minute + 1) * MINUTE_S)
             if connected and kept.spool.unsent:
-                kept.spool.forget(kept.spool.last_seq)
+                kept.spool.forget(kept.spool.epoch, kept.spool.head().seq)
         kept.spool.close()
         _flush()
         return _written(device) - before

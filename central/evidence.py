@@ -6,8 +6,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from central.core.chain import HARMLESS, Judge, Kind
-from central.core.evidence import Bad, Piece, examine, read, written
+from central.core.chain import HARMLESS, Finding, Kind
+from central.core.evidence import Bad, Part, examine, read, written
 from central.edge.signatures import BadCertificate, Signatures, fingerprint
 
 PROVEN, NOT_PROVEN, CANNOT = 0, 1, 2
@@ -60,13 +60,11 @@ def verify(file: Path, authority: Path | None) -> int:
         return NOT_PROVEN
     whose = "" if trusted else " (out of the file: compare it with the one that you know)"
     print(f"TPS {header.station}, CA SHA-256 {told}{whose}")
-    results = [_tell(header.station, piece, signatures.judge) for piece in pieces]
-    return max(results, default=NOT_PROVEN)
+    found = examine(header.station, pieces, signatures.judge)
+    return max((_tell(piece.part, of_piece) for piece, of_piece in zip(pieces, found, strict=True)), default=NOT_PROVEN)
 
 
-def _tell(station: str, piece: Piece, judge: Judge) -> int:
-    part = piece.part
-    _, found = examine(station, piece, judge)
+def _tell(part: Part, found: list[Finding]) -> int:
     for finding in found:
         print(f"{part.epoch}: {finding.told_id()} / {finding.told_en()}")
     is_proven = all(finding.kind in NO_FAULT for finding in found)

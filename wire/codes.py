@@ -375,14 +375,6 @@ _TABLE = (
         "Restore the connection to the centre.",
     ),
     Code(
-        "EPOCH_BEGUN",
-        Severity.WARNING,
-        "Pusat punya catatan lain dengan nomor yang sama: kartu ini salinan lama; penomoran dimulai baru",
-        "The centre has other records under the same numbers: this card is an older copy; numbering began anew",
-        "Pastikan hanya satu perangkat memakai identitas TPS ini; jangan memakai salinan kartu.",
-        "Make sure that one device only uses this station's identity; do not run from a copied card.",
-    ),
-    Code(
         "SEAL_FAILED",
         Severity.WARNING,
         "Catatan tidak dapat ditandatangani dengan kunci perangkat; dicoba lagi",

@@ -125,10 +125,6 @@ _BY_CODE = {
         "({down_available_mbps} free); now 20 MB of photos take {photos_s} s, a message {message_s} s; "
         "cost {spent_bytes} bytes",
     ),
-    "EPOCH_BEGUN": _Line(
-        "pusat menyimpan sampai no. {mark} dari penomoran {former}; {remade} catatan dinomori ulang",
-        "the centre has stored up to no. {mark} of numbering {former}; {remade} records were numbered anew",
-    ),
     "CARD_UNWRITABLE": _Line(
         "sebabnya: {why}; laporan hanya di memori sampai pusat menyimpannya",
         "because: {why}; records are in memory only until the centre has stored them",

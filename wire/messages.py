@@ -227,17 +227,29 @@ class Seal(msgspec.Struct, frozen=True, tag="seal", omit_defaults=True):
     """PEM, with what lies between it and the centre's CA. Only where it is new: after a start, in a new epoch."""
 
 
+class Former(msgspec.Struct, frozen=True):
+    """The run of the agent before this one, as far as its card knows."""
+
+    epoch: str
+    seq: int
+    """Its last record."""
+    chain: str
+    """The chain after that record, base64; empty where it is not known any more."""
+
+
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """One numbered line of a station's history; (station, epoch, seq) is its identity."""
 
     epoch: str
-    """Changes only when the station's spool began anew."""
+    """One run of the agent: whoever numbers has given every number of it himself, and so none of them twice."""
     seq: int
     """1, 2, 3 … within the epoch."""
     stamp: Stamp
     body: Fact | Summary | Seal
     link: str = ""
     """Of the record before it (wire/chain.py); empty from an agent that knew no chain."""
+    former: Former | None = None
+    """In the first record of an epoch only; None when nothing of another is on the card."""
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -277,8 +289,6 @@ class Stored(msgspec.Struct, frozen=True, tag="stored"):
 
     epoch: str
     seq: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_SEQ)]
-    link: str = ""
-    """Of record seq as it is in the store: a station that has another one there is not where it thinks it is."""
     v: int = VERSION
 
 

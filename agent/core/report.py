@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from agent.core.events import HandedOver
 from wire import chain
-from wire.messages import Fact, Record, Seal, Stamp, Summary, encode
+from wire.messages import Fact, Former, Record, Seal, Stamp, Summary, encode
 
 SUMMARY_EVERY_S = 60
 
@@ -27,27 +27,28 @@ class Line:
     seq: int
     data: bytes
     chain: bytes
-    """After this record; empty for one that an agent wrote who knew no chain."""
+    """After this record."""
 
 
 @dataclass(slots=True)
 class Numbering:
-    """Where the history stands, and so the next record's number and links; the spool keeps it from run to run."""
+    """Where the history of this run stands, and so the next record's number and link."""
 
     epoch: str
-    last_seq: int
     chain: bytes
     link: str
+    former: Former | None
+    last_seq: int = 0
 
     @classmethod
-    def begin(cls, station: str, epoch: str, last_seq: int = 0) -> "Numbering":
-        """A chain begins here, usually with the epoch; later, behind records that are in none."""
+    def begin(cls, station: str, epoch: str, former: Former | None = None) -> "Numbering":
         origin = chain.origin(station, epoch)
-        return cls(epoch, last_seq, origin, chain.link(origin))
+        return cls(epoch, origin, chain.link(origin), former)
 
     def record(self, body: Fact | Summary | Seal, stamp: Stamp) -> Line:
+        former = None if self.last_seq else self.former
         self.last_seq += 1
-        data = encode(Record(self.epoch, self.last_seq, stamp, body, self.link))
+        data = encode(Record(self.epoch, self.last_seq, stamp, body, self.link, former))
         digest = chain.digest(data)
         self.chain, self.link = chain.advance(self.chain, digest), chain.link(digest)
         return Line(self.last_seq, data, self.chain)

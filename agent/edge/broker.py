@@ -5,7 +5,6 @@ One thread of its own, because name look-up, connecting and the card may each ta
 
 import contextlib
 import logging
-import math
 import os
 import random
 import select
@@ -32,7 +31,7 @@ from agent.core.report import Line
 from agent.core.station import Station
 from agent.edge import identity, trust
 from agent.edge.identity import NoIdentity
-from agent.edge.spool import Spool
+from agent.edge.spool import Load, Spool
 from agent.edge.trust import Misdated
 from wire import command
 from wire.command import Result
@@ -68,9 +67,6 @@ ENVELOPE_BYTES = 256  # of a delivery, around its records
 GAP_BYTES = 160
 RESEND_S = 30  # the broker took them, the centre did not say so: send again, it knows doubles
 LAST_WORDS_S = 2
-EPOCH_EVERY_S = 600  # a centre that contradicts us again and again must not wear out the card
-EPOCH_RETRY_S = 5  # while the card takes no new one
-MARK_WITHIN_S = 1  # the broker has kept what the centre said last, and gives it right behind the subscription
 WHY_LETTERS = 160
 ANSWERS_AT_MOST = 32  # to commands, while there is no connection; the centre asks again
 
@@ -87,13 +83,11 @@ class _Session:
     subscribed: bool = False
     refused: bool = False
     sent: int = 0
-    """The highest seq handed to the broker."""
+    """The place in the spool of the newest record handed to the broker."""
     in_flight: int = 0
     progress_at: float = 0.0
     backlog_at: float = 0.0
     """Not before then, so that the backlog leaves room for what is new."""
-    sends_at: float = 0.0
-    """Not before then, unless a mark is heard: an older copy of a card must not speak before it is contradicted."""
     shown: ShowState | None = None
     trouble: str = ""
     """What the network's library said of it last."""
@@ -119,9 +113,6 @@ class Courier:
         self._spool = spool
         self._version = version
         self._clock, self._tell = clock, tell
-        self._contradicted: Stored | None = None
-        """The centre has another history under this epoch; nothing is sent or forgotten until a new one has begun."""
-        self._epoch_at = -math.inf
         self._hear = hear
         self._answers: deque[Result] = deque(maxlen=ANSWERS_AT_MOST)
         self._state = ShowState(Active(), ())
@@ -244,25 +235,21 @@ class Courier:
         while self._answers and session.in_flight < IN_FLIGHT:
             self._send(session, Up.RESULT, command.encode(self._answers.popleft()))
         now = time.monotonic()
-        if self._contradicted is not None:
-            self._begin_epoch(session, self._contradicted)
-        if self._contradicted is not None or now < session.sends_at:
-            return
-        if session.sent > self._spool.stored and now > session.progress_at + RESEND_S:
-            log.info("the centre has not confirmed records above %s; sending them again", self._spool.stored)
-            session.sent, session.progress_at = self._spool.stored, now
+        if not self._is_waiting(session):
+            session.progress_at = now
+        elif now > session.progress_at + RESEND_S:
+            log.info("the centre has not confirmed what it was sent; sending it again")
+            session.sent, session.progress_at = 0, now
         while session.in_flight < IN_FLIGHT and now >= session.backlog_at:
-            oldest, below = self._spool.floor()
-            found = _fitting(self._spool.after(session.sent, BATCH), below)
-            lines = [each for each in found if isinstance(each, Line)]
-            if not lines:
+            load = self._spool.after(session.sent, BATCH)
+            if load is None:
                 return
-            if session.sent <= self._spool.stored:
-                session.progress_at = now
-            session.sent = lines[-1].seq
-            between = [each for each in found if isinstance(each, Gap) and each not in below]
+            found = _fitting(load)
+            lines = [each for each in found if isinstance(each, Line)]
+            session.sent = load.place(lines[-1].seq)
+            between = [each for each in found if isinstance(each, Gap)]
             records = tuple(msgspec.Raw(line.data) for line in lines)
-            delivery = Delivery(self._station, oldest, records, (*below, *between))
+            delivery = Delivery(self._station, load.oldest, records, (*load.below, *between))
             kind, payload = _kind(lines), pack(encode(delivery))
             self._send(session, kind, payload)
             if kind is Up.LOG:
@@ -288,8 +275,6 @@ class Courier:
         log.info("connected to broker %s:%s", self._host, self._port)
         session.subscribed = self.connected = True
         self._told = None
-        session.sent, session.progress_at = self._spool.stored, time.monotonic()
-        session.sends_at = 0.0 if self.confirmed else time.monotonic() + MARK_WITHIN_S
 
     def _on_log(self, session: _Session, level: int, text: str) -> None:
         if level == mqtt.MQTT_LOG_ERR:
@@ -315,29 +300,14 @@ class Courier:
         except BadMessage as why:
             log.warning("a message on %s was dropped: %s", message.topic, why)
             return
-        session.sends_at = 0.0
-        if mark.epoch != self._spool.epoch or mark.seq <= self._spool.stored or self._contradicted is not None:
-            return
-        if self._spool.contradicts(mark):
-            log.error("the centre has other records up to %s than this card; a new numbering has to begin", mark.seq)
-            self._contradicted = mark
-            self._begin_epoch(session, mark)
-            return
-        session.progress_at = time.monotonic()
-        session.sent = max(session.sent, mark.seq)
-        self._spool.forget(mark.seq)
-        self.confirmed = True
+        if self._spool.forget(mark.epoch, mark.seq):
+            session.progress_at = time.monotonic()
+            self.confirmed = True
 
-    def _begin_epoch(self, session: _Session, mark: Stored) -> None:
-        now = time.monotonic()
-        if now < self._epoch_at:
-            return
-        begun = self._spool.begin_epoch(mark.seq)
-        self._epoch_at = now + (EPOCH_RETRY_S if begun is None else EPOCH_EVERY_S)
-        if begun is None:
-            return
-        self._contradicted, session.progress_at, session.sent = None, now, 0
-        self._tell(Noticed("EPOCH_BEGUN", {"former": begun.former, "mark": mark.seq, "remade": begun.remade}))
+    def _is_waiting(self, session: _Session) -> bool:
+        """For the centre's word on something that was sent."""
+        oldest = self._spool.oldest()
+        return oldest is not None and oldest <= session.sent
 
     def _birth(self, session: _Session) -> State:
         return State(
@@ -398,16 +368,16 @@ def _decrypted(connection: object) -> bool:
     return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
 
 
-def _fitting(found: list[Line | Gap], below: list[Gap]) -> list[Line | Gap]:
+def _fitting(load: Load) -> list[Line | Gap]:
     """As many of the first as one delivery may carry; always one record, which is far smaller."""
-    left = LARGEST_BYTES - ENVELOPE_BYTES - len(below) * GAP_BYTES
+    left = LARGEST_BYTES - ENVELOPE_BYTES - len(load.below) * GAP_BYTES
     is_empty = True
-    for n, each in enumerate(found):
+    for n, each in enumerate(load.found):
         left -= len(each.data) + 1 if isinstance(each, Line) else GAP_BYTES
         if left < 0 and not is_empty:
-            return found[:n]
+            return load.found[:n]
         is_empty = is_empty and isinstance(each, Gap)
-    return found
+    return load.found
 
 
 def _kind(lines: list[Line]) -> Up:

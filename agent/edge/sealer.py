@@ -33,8 +33,8 @@ class Signed(msgspec.Struct):
     certificate: str | None
 
 
-Keep = Callable[[Seal, str], None]
-"""Puts a seal into the spool, if its epoch is still that one."""
+Keep = Callable[[Seal], None]
+"""Puts a seal into the spool."""
 
 
 class Sealer:
@@ -47,8 +47,8 @@ class Sealer:
         self._state_dir = Path(station.state_dir)
         self._head, self._keep, self._emit = head, keep, emit
         self._wanted = asyncio.Event()
-        self._told: tuple[str, str | None] | None = None
-        """The epoch and certificate that the centre has been told."""
+        self._told: str | None = None
+        """The certificate that the centre has been told in this run."""
         self._failing = ""
         self._is_keyless = False
 
@@ -83,10 +83,9 @@ class Sealer:
             self._fail(str(why) or "it took too long")
             return
         self._failing = ""
-        news = (head.epoch, signed.certificate)
-        certificate = signed.certificate if news != self._told else None
-        self._keep(Seal(head.seq, chain.text(head.chain), signed.signature, signed.key, certificate), head.epoch)
-        self._told = news
+        certificate = signed.certificate if signed.certificate != self._told else None
+        self._keep(Seal(head.seq, chain.text(head.chain), signed.signature, signed.key, certificate))
+        self._told = signed.certificate
 
     async def _signed(self, text: bytes) -> Signed:
         code, printed = await child.run([sys.executable, "-m", "agent.sign", str(self._state_dir)], text)

@@ -2,20 +2,23 @@
 
 The card is written when something happened, not each time something was measured: about one commit a minute.
 A record is numbered, chained and made into bytes once, here, under the lock; after that only the bytes are handled.
+Each run of the agent numbers its own epoch and only hands out what former runs have left: no number is ever given
+twice, whatever older state the card may have fallen back to.
 """
 
 import logging
-import secrets
 import sqlite3
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from agent.core.report import Line, Numbering
 from agent.core.room import STEPS, Room
 from wire import chain
-from wire.messages import BadMessage, Fact, Gap, Record, Seal, Stamp, Stored, Summary, decode_envelope, decode_record
+from wire.messages import BadMessage, Fact, Former, Gap, Record, Seal, Stamp, Summary, decode_envelope, decode_record
 
 log = logging.getLogger(__name__)
 
@@ -27,29 +30,32 @@ SLICE = 240  # records that are looked at together
 SLICES_AT_ONCE = 20  # so that no record waits for a second until it is on the card
 KEPT_NEWEST = 1500  # of which nothing goes but at the last step: a day of minutes
 HELD_AT_MOST = 2_000  # in memory, while the card takes nothing
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, data BLOB NOT NULL, chain BLOB);
-CREATE TABLE IF NOT EXISTS gap (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, link TEXT NOT NULL, chain BLOB);
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value NOT NULL);
+SEQ_BITS = 32  # of a place, which is the number of an epoch on this card, and a seq; no run gives so many
+SEQ_MASK = (1 << SEQ_BITS) - 1
+EPOCHS_AT_MOST = 1 << 30  # an agent that dies three times a second gets there in eleven years
+LAYOUT = 2  # 1 held one epoch
+SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE epoch (id INTEGER PRIMARY KEY, name BLOB NOT NULL, stored INTEGER NOT NULL, chain BLOB NOT NULL) STRICT;
+CREATE TABLE record (place INTEGER PRIMARY KEY, data BLOB NOT NULL, chain BLOB NOT NULL) STRICT;
+CREATE TABLE gap (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, link BLOB NOT NULL, chain BLOB NOT NULL) STRICT;
+PRAGMA user_version = {LAYOUT};
+COMMIT;
 """
+R = TypeVar("R", tuple[int, bytes], tuple[int, bytes, bytes])
+"""What is read of a record, behind its place."""
+HELD = f"EXISTS (SELECT 1 FROM record WHERE place BETWEEN id << {SEQ_BITS} AND (id + 1) << {SEQ_BITS})"
+"""Of an epoch: whether something of it is on the card."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Records that no centre will ever see, and how many coarser ones took their place."""
+    """Records of one epoch that no centre will ever see, and how many coarser ones took their place."""
 
     first: int
     last: int
     records: int
     instead: int
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A new epoch, and how many records were numbered anew in it."""
-
-    former: str
-    remade: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +67,34 @@ class Head:
     chain: bytes
 
 
-class Spool:
-    """Used by several threads; every call is short. Only committed records are ever handed out."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What can be delivered together: records of one epoch, oldest first, and the gaps between them."""
 
-    def __init__(self, path: Path, station: str, bytes_at_most: int = BYTES_AT_MOST) -> None:
-        """Raises OSError or sqlite3.OperationalError when the directory cannot be written."""
+    oldest: int
+    """The lowest seq of the epoch that is still held."""
+    below: list[Gap]
+    """The gaps below that one."""
+    found: list[Line | Gap]
+    """With one record at least."""
+    begin: int
+    """The place before the first of the epoch."""
+
+    def place(self, seq: int) -> int:
+        """Of a record of this epoch: to be asked for what comes behind it."""
+        return self.begin + seq
+
+
+class Spool:
+    """Used by several threads; every call is short. Only committed records are ever handed out.
+
+    A place is a number for epoch and seq together, in which all that is on the card has one order.
+    """
+
+    def __init__(self, path: Path, station: str, epoch: str, bytes_at_most: int = BYTES_AT_MOST) -> None:
+        """`epoch` is this run's name. Raises OSError or sqlite3.OperationalError when the directory takes no file."""
         self._lock = threading.Lock()
-        self._station, self._bytes_at_most = station, bytes_at_most
+        self._bytes_at_most = bytes_at_most
         self._held: deque[Line] = deque()
         self._lost: Gap | None = None
         """Was held, and had to go before the card took anything."""
@@ -75,7 +102,7 @@ class Spool:
         """Where a damaged file was moved to at start."""
         self._crowded = False
         self._step = self._looked_at = 0
-        """Of making room: which step, and up to which record it has been."""
+        """Of making room: which step, and up to which place it has been."""
         try:
             self._database = _open(path)
         except sqlite3.OperationalError:
@@ -83,26 +110,17 @@ class Spool:
         except sqlite3.DatabaseError:
             self.set_aside = move_aside(path)
             self._database = _open(path)
+        former = self._number("SELECT max(id) FROM epoch")
         with self._database:
-            if not self._number("SELECT count(*) FROM meta WHERE key = 'epoch'"):
-                self._note_beginning(Numbering.begin(station, secrets.token_hex(8)))
-            older = {"chain": b"", "link": "", "since": 0, "confirmed": 1}  # of an agent that knew no chain
-            self._database.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", older.items())
-        self.stored = self._number("SELECT value FROM meta WHERE key = 'stored'")
-        self._numbering = self._restored()
-        with self._database:
-            if self._number("SELECT value FROM meta WHERE key = 'confirmed'"):  # if not, the first start still counts
-                self._note(since=self._numbering.last_seq, confirmed=0)
+            self._database.execute(f"DELETE FROM epoch WHERE id < ? AND NOT {HELD}", (former,))
+            self._database.execute(f"DELETE FROM gap WHERE last >> {SEQ_BITS} NOT IN (SELECT id FROM epoch)")
+        self._id = former + 1
+        self._origin = chain.origin(station, epoch)
+        self._numbering = Numbering.begin(station, epoch, self._former(former) if former else None)
 
     @property
     def epoch(self) -> str:
         return self._numbering.epoch
-
-    @property
-    def last_seq(self) -> int:
-        """Of what is on the card, or was."""
-        with self._lock:
-            return self._last_on_card()
 
     @property
     def unsent(self) -> int:
@@ -113,14 +131,9 @@ class Spool:
         with self._lock:
             return Head(self._numbering.epoch, self._numbering.last_seq, self._numbering.chain)
 
-    def put(self, body: Fact | Summary | Seal, stamp: Stamp, only_in: str | None = None) -> Dropped | None:
-        """Keep a record; tells what had to go for it. When the card takes nothing it is held in memory meanwhile.
-
-        What is of one epoch only, a seal, is left out when another one has begun.
-        """
+    def put(self, body: Fact | Summary | Seal, stamp: Stamp) -> Dropped | None:
+        """Keep a record; tells what had to go for it. When the card takes nothing it is held in memory meanwhile."""
         with self._lock:
-            if only_in not in (None, self._numbering.epoch):
-                return None
             self._held.append(self._numbering.record(body, stamp))
             if len(self._held) > HELD_AT_MOST:
                 self._lose(self._held.popleft())
@@ -128,7 +141,7 @@ class Spool:
                 with self._database:
                     self._insert(self._held)
                     if self._lost is not None:
-                        self._insert_gap(self._lost)
+                        self._insert_gap(self._id, self._lost)
             except sqlite3.Error as why:
                 if len(self._held) == 1:
                     log.error("the spool cannot be written (%s); holding records in memory", why)
@@ -137,130 +150,115 @@ class Spool:
             self._lost = None
             return self._make_room()
 
-    def after(self, seq: int, limit: int) -> list[Line | Gap]:
-        """Up to `limit` records above seq, oldest first, and the gaps between them; it ends with a record."""
+    def oldest(self) -> int | None:
+        """The place of the oldest record on the card."""
         with self._lock:
-            sql = "SELECT seq, data, chain FROM record WHERE seq > ? ORDER BY seq LIMIT ?"
-            lines = [Line(at, data, of or b"") for at, data, of in self._database.execute(sql, (seq, limit))]
-            if not lines:
-                return []
-            gaps = self._gaps("last > ? AND first < ?", seq, lines[-1].seq)
-            before = self._chain_at(lines[0].seq - 1)
-        handed: list[Line | Gap] = []
-        held: list[Line | Gap] = [*lines, *gaps]
-        for each in sorted(held, key=_place):
+            return self._number("SELECT min(place) FROM record") or None
+
+    def after(self, place: int, limit: int) -> Load | None:
+        """Up to `limit` records behind this place, of the first epoch that has some; None when there is none."""
+        with self._lock:
+            sql = "SELECT place, data, chain FROM record WHERE place > ? ORDER BY place LIMIT ?"
+            while rows := self._database.execute(sql, (place, limit)).fetchall():
+                rows = _of_one_epoch(rows)
+                load = self._load(place, rows)
+                if any(isinstance(each, Line) for each in load.found):
+                    return load
+                if rows[0][0] >> SEQ_BITS == self._id:
+                    return None  # the next record takes these gaps along
+                self._give_up(rows[0][0], rows[-1][0])
+                place = rows[-1][0]
+        return None
+
+    def _load(self, behind: int, rows: list[tuple[int, bytes, bytes]]) -> Load:
+        id_ = rows[0][0] >> SEQ_BITS
+        name, stored = self._epoch(id_)
+        begin = id_ << SEQ_BITS
+        oldest = self._number("SELECT min(place) FROM record WHERE place > ?", begin) - begin
+        between = self._gaps(id_, max(behind - begin, oldest), rows[-1][0] - begin)
+        before = self._chain_at(rows[0][0] - 1)
+        found: list[Line | Gap] = []
+        held: list[Line | Gap] = [Line(place - begin, data, of) for place, data, of in rows]
+        for each in sorted([*held, *between], key=_seq):
             if isinstance(each, Gap):
-                handed.append(each)
+                found.append(each)
                 before = chain.binary(each.chain)
-                continue
-            handed.append(each if _is_whole(each, before, self.epoch) else _spoilt(each))
-            before = each.chain
-        return handed
+            else:
+                found.append(each if _is_whole(each, before, name) else _spoilt(each))
+                before = each.chain
+        return Load(oldest, self._gaps(id_, stored, oldest), found, begin)
 
-    def floor(self) -> tuple[int, list[Gap]]:
-        """The lowest seq still held, or the next one to come when none is, and the gaps below it."""
-        with self._lock:
-            oldest = self._number("SELECT min(seq) FROM record") or self.stored + 1
-            return oldest, self._gaps("last < ? AND last > ?", oldest, self.stored)
+    def _give_up(self, first: int, last: int) -> None:
+        """What is spoilt at the end of a former run: no record of it comes any more that could tell."""
+        with suppress(sqlite3.Error), self._database:
+            self._database.execute("DELETE FROM record WHERE place BETWEEN ? AND ?", (first, last))
 
-    def contradicts(self, mark: Stored) -> bool:
-        """Whether the centre has another history under this epoch: this card is an older copy of one that went on."""
+    def forget(self, epoch: str, stored: int) -> bool:
+        """The centre has stored every record of this epoch up to this one; whether that was news."""
         with self._lock:
-            if mark.seq > self._last_on_card():
-                return True
-            row = self._database.execute("SELECT data FROM record WHERE seq = ?", (mark.seq,)).fetchone()
-            return bool(mark.link and row) and chain.link(chain.digest(row[0])) != mark.link
-
-    def forget(self, stored: int) -> None:
-        """The centre has stored every record up to this one."""
-        with self._lock:
+            row = self._database.execute("SELECT id, stored FROM epoch WHERE name = ?", (epoch.encode(),)).fetchone()
+            if row is None or stored <= row[1]:
+                return False
+            if row[0] == self._id and stored > self._numbering.last_seq:
+                log.error("the centre confirms record %s, and %s was the last", stored, self._numbering.last_seq)
+                return False
+            begin = row[0] << SEQ_BITS
             try:
                 with self._database:
-                    self._note(stored=stored, confirmed=1, **self._place_of(stored))
-                    self._database.execute("DELETE FROM record WHERE seq <= ?", (stored,))
-                    self._database.execute("DELETE FROM gap WHERE last <= ?", (stored,))
+                    news = (stored, self._chain_at(begin + stored), row[0])
+                    self._database.execute("UPDATE epoch SET stored = ?, chain = ? WHERE id = ?", news)
+                    self._database.execute("DELETE FROM record WHERE place BETWEEN ? AND ?", (begin, begin + stored))
+                    self._database.execute("DELETE FROM gap WHERE last BETWEEN ? AND ?", (begin, begin + stored))
             except sqlite3.Error as why:
                 log.error("the spool cannot be written (%s); it forgets later", why)
-                return
-            self.stored = stored
-
-    def begin_epoch(self, mark: int) -> Begun | None:
-        """After a contradiction: what was made since the copy is numbered anew, the rest the centre has already.
-
-        Nothing new was confirmed since the copy was started, so that its first start is where the two part.
-        """
-        with self._lock:
-            former = self._numbering
-            begun = Numbering.begin(self._station, secrets.token_hex(8))
-            parted = min(mark, self._number("SELECT value FROM meta WHERE key = 'since'"))
-            sql = "SELECT data FROM record WHERE seq > ? ORDER BY seq"
-            kept = [data for (data,) in self._database.execute(sql, (parted,))] + [line.data for line in self._held]
-            lines = [line for data in kept if (line := _made_anew(begun, data)) is not None]
-            try:
-                with self._database:
-                    self._database.execute("DELETE FROM record")
-                    self._database.execute("DELETE FROM gap")
-                    self._insert(lines)
-                    self._note_beginning(Numbering.begin(self._station, begun.epoch))
-            except sqlite3.Error as why:
-                log.error("the spool cannot be written (%s); a new epoch begins later", why)
-                return None
-            self._numbering, self._lost, self.stored = begun, None, 0
-            self._held.clear()
-            return Begun(former.epoch, len(lines))
+                return False
+            return True
 
     def close(self) -> None:
         with self._lock:
             self._database.close()
 
-    def _restored(self) -> Numbering:
-        """Where the history stands. Behind records of an agent that knew no chain, one begins."""
-        (epoch,) = self._database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-        last_seq = self._last_on_card()
-        place = dict(self._database.execute("SELECT key, value FROM meta WHERE key IN ('chain', 'link')"))
-        if last_seq > self.stored:
-            place = self._place_of(last_seq)
-        if not place["chain"]:
-            return Numbering.begin(self._station, str(epoch), last_seq)
-        return Numbering(str(epoch), last_seq, place["chain"], place["link"])
+    def _former(self, id_: int) -> Former:
+        """Where the run before this one stands, as the card has it."""
+        name, stored = self._epoch(id_)
+        begin = id_ << SEQ_BITS
+        of_records = self._number("SELECT max(place) FROM record WHERE place > ?", begin)
+        last = max(of_records, self._number("SELECT max(last) FROM gap WHERE last > ?", begin), begin + stored)
+        return Former(name, last - begin, chain.text(self._chain_at(last)))
 
-    def _place_of(self, seq: int) -> dict[str, bytes | str]:
-        """The chain after this record, and what the next one says of it."""
-        row = self._database.execute("SELECT data, chain FROM record WHERE seq = ?", (seq,)).fetchone()
-        if row is not None and row[1]:
-            return {"chain": row[1], "link": chain.link(chain.digest(row[0]))}
-        of_gap = self._chain_at(seq)  # of the record's own digest nothing is left, and behind a gap nobody asks
-        return {"chain": of_gap, "link": chain.link(of_gap)}
+    def _epoch(self, id_: int) -> tuple[str, int]:
+        """Its name, and up to which record the centre has it."""
+        row = self._database.execute("SELECT name, stored FROM epoch WHERE id = ?", (id_,)).fetchone()
+        return row[0].decode(errors="replace"), row[1]
 
-    def _chain_at(self, seq: int) -> bytes:
+    def _chain_at(self, place: int) -> bytes:
         """After this record; empty where it is not known."""
-        sql = "SELECT chain FROM record WHERE seq = ? UNION ALL SELECT chain FROM gap WHERE last = ?"
-        row = self._database.execute(sql, (seq, seq)).fetchone()
-        if row is None and seq == self.stored:
-            row = self._database.execute("SELECT value FROM meta WHERE key = 'chain'").fetchone()
-        return bytes(row[0] or b"") if row else b""
-
-    def _last_on_card(self) -> int:
-        of_records = self._number("SELECT max(seq) FROM record")
-        return max(of_records, self._number("SELECT max(last) FROM gap"), self.stored)
-
-    def _note_beginning(self, of: Numbering) -> None:
-        self._note(epoch=of.epoch, stored=0, chain=of.chain, link=of.link, since=0, confirmed=0)
-
-    def _note(self, **values: bytes | str | int) -> None:
-        self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+        id_, seq = place >> SEQ_BITS, place & SEQ_MASK
+        sql = (
+            "SELECT chain FROM record WHERE place = ? UNION ALL SELECT chain FROM gap WHERE last = ? "
+            "UNION ALL SELECT chain FROM epoch WHERE id = ? AND stored = ?"
+        )
+        row = self._database.execute(sql, (place, place, id_, seq)).fetchone()
+        return bytes(row[0]) if row else b""
 
     def _insert(self, lines: "deque[Line] | list[Line]") -> None:
-        rows = [(line.seq, line.data, line.chain) for line in lines]
+        """The epoch comes to the card with its first record, and so never without one."""
+        epoch = (self._id, self.epoch.encode(), self._origin)
+        self._database.execute("INSERT OR IGNORE INTO epoch VALUES (?, ?, 0, ?)", epoch)
+        rows = [((self._id << SEQ_BITS) + line.seq, line.data, line.chain) for line in lines]
         self._database.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", rows)
 
-    def _gaps(self, where: str, *arguments: int) -> list[Gap]:
-        rows = self._database.execute(f"SELECT * FROM gap WHERE {where} ORDER BY first", arguments)
-        return [Gap(first, last, link, chain.text(after or b"")) for first, last, link, after in rows]
+    def _gaps(self, id_: int, above: int, below: int) -> list[Gap]:
+        """Of this epoch, between these two records."""
+        begin = id_ << SEQ_BITS
+        sql = "SELECT * FROM gap WHERE last > ? AND first < ? ORDER BY first"
+        rows = self._database.execute(sql, (begin + above, begin + below))
+        return [Gap(first - begin, last - begin, chain.text(link), chain.text(of)) for first, last, link, of in rows]
 
-    def _insert_gap(self, gap: Gap) -> None:
+    def _insert_gap(self, id_: int, gap: Gap) -> None:
         """Gaps that touch become one, which says what the first said of the record before it."""
-        first, last, link, after = gap.first, gap.last, gap.link, chain.binary(gap.chain)
+        begin, link, after = id_ << SEQ_BITS, chain.binary(gap.link), chain.binary(gap.chain)
+        first, last = begin + gap.first, begin + gap.last
         if left := self._database.execute("SELECT first, link FROM gap WHERE last = ?", (first - 1,)).fetchone():
             first, link = left
         if right := self._database.execute("SELECT last, chain FROM gap WHERE first = ?", (last + 1,)).fetchone():
@@ -268,13 +266,13 @@ class Spool:
         self._database.execute("DELETE FROM gap WHERE first BETWEEN ? AND ?", (first, last))
         self._database.execute("INSERT INTO gap VALUES (?, ?, ?, ?)", (first, last, link, after))
 
-    def _cut(self, first: int, last: int) -> None:
+    def _cut(self, id_: int, first: int, last: int) -> None:
         """Everything from record `first` to record `last`, both on the card, becomes one gap."""
-        sql = "SELECT data FROM record WHERE seq = ?"
-        link = _link_in(self._database.execute(sql, (first,)).fetchone()[0])
-        gap = Gap(first, last, link, chain.text(self._chain_at(last)))
-        self._database.execute("DELETE FROM record WHERE seq BETWEEN ? AND ?", (first, last))
-        self._insert_gap(gap)
+        ends = ((id_ << SEQ_BITS) + first, (id_ << SEQ_BITS) + last)
+        (data,) = self._database.execute("SELECT data FROM record WHERE place = ?", ends[:1]).fetchone()
+        gap = Gap(first, last, _link_in(data), chain.text(self._chain_at(ends[1])))
+        self._database.execute("DELETE FROM record WHERE place BETWEEN ? AND ?", ends)
+        self._insert_gap(id_, gap)
 
     def _lose(self, line: Line) -> None:
         begun = self._lost or Gap(line.seq, line.seq, _link_in(line.data))
@@ -287,10 +285,10 @@ class Spool:
             if not self._is_crowded():
                 return None
             rooms = (self._look_for_room() for _ in range(SLICES_AT_ONCE))
-            room = next((room for room in rooms if room.gone), Room())
+            id_, room = next((found for found in rooms if found[1].gone), (0, Room()))
             with self._database:
                 for first, last in room.runs:
-                    self._cut(first, last)
+                    self._cut(id_, first, last)
                 self._insert([self._numbering.record(body, stamp) for body, stamp in room.instead])
         except sqlite3.Error as why:
             self._numbering = before
@@ -308,35 +306,44 @@ class Spool:
             self._step = self._looked_at = 0
         return self._crowded
 
-    def _look_for_room(self) -> Room:
+    def _look_for_room(self) -> tuple[int, Room]:
+        """In the next records of one epoch, whose number comes with it."""
         is_last = self._step == len(STEPS) - 1
-        newest = self._number("SELECT max(seq) FROM record") - (0 if is_last else KEPT_NEWEST)
-        sql = "SELECT seq, data FROM record WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-        rows = self._database.execute(sql, (self._looked_at, newest, SLICE)).fetchall()
+        rows = self._next_slice(0 if is_last else KEPT_NEWEST)
         if not rows:
             self._step, self._looked_at = (self._step + 1) % len(STEPS), 0
-            return Room()
-        self._looked_at = rows[-1][0]
+            return 0, Room()
+        self._looked_at, id_ = rows[-1][0], rows[-1][0] >> SEQ_BITS
         if is_last:
-            return Room(tuple(seq for seq, _ in rows))  # what a newer agent wrote too
-        return STEPS[self._step]([record for _, data in rows if (record := _understood(data)) is not None])
+            return id_, Room(tuple(place & SEQ_MASK for place, _ in rows))  # what a newer agent wrote too
+        last = self._number("SELECT max(place) FROM record WHERE place < ?", (id_ + 1) << SEQ_BITS)
+        looked_at = [data for place, data in rows if place != last]  # the gaps before it are told with the last
+        return id_, STEPS[self._step]([record for data in looked_at if (record := _understood(data)) is not None])
+
+    def _next_slice(self, kept: int) -> list[tuple[int, bytes]]:
+        """Of one epoch, behind what was looked at, and not among the newest that are kept."""
+        newest = self._number("SELECT place FROM record ORDER BY place DESC LIMIT 1 OFFSET ?", kept)
+        sql = "SELECT place, data FROM record WHERE place > ? AND place <= ? ORDER BY place LIMIT ?"
+        rows = self._database.execute(sql, (self._looked_at, newest, SLICE)).fetchall()
+        return _of_one_epoch(rows)
 
     def _number(self, sql: str, *arguments: int) -> int:
         """The single figure that this asks for; 0 for none."""
         row = self._database.execute(sql, arguments).fetchone()
-        return int(row[0] or 0)
+        return int(row[0] or 0) if row else 0
 
 
 def _open(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, check_same_thread=False, timeout=5)
     try:
         database.execute("PRAGMA journal_mode = WAL")
-        # what is handed out must outlive a power cut, or its number would be given to another record
+        # what is handed out must outlive a power cut, or the next run would not know of it
         database.execute("PRAGMA synchronous = FULL")
-        database.executescript(SCHEMA)
-        if "chain" not in {name for _, name, *_ in database.execute("PRAGMA table_info(record)")}:
-            database.execute("ALTER TABLE record ADD COLUMN chain BLOB")  # from before there was one
-        if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+            database.executescript(SCHEMA)
+        if database.execute("PRAGMA user_version").fetchone() != (LAYOUT,):
+            raise sqlite3.DatabaseError("of another layout")
+        if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",) or not _is_sound(database):
             raise sqlite3.DatabaseError("damaged")
     except sqlite3.Error:
         database.close()
@@ -344,13 +351,26 @@ def _open(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _place(each: Line | Gap) -> int:
+def _is_sound(database: sqlite3.Connection) -> bool:
+    """Whether every record and gap is of a known epoch, with a number that can be."""
+    ids = {id_ for (id_,) in database.execute("SELECT id FROM epoch")}
+    sql = f"SELECT DISTINCT place >> {SEQ_BITS} FROM record UNION SELECT DISTINCT last >> {SEQ_BITS} FROM gap"
+    held = {id_ for (id_,) in database.execute(sql)}
+    return held <= ids and all(0 < id_ <= EPOCHS_AT_MOST for id_ in ids)
+
+
+def _of_one_epoch(rows: list[R]) -> list[R]:
+    """As many of the first."""
+    return [row for row in rows if row[0] >> SEQ_BITS == rows[0][0] >> SEQ_BITS]
+
+
+def _seq(each: Line | Gap) -> int:
     return each.first if isinstance(each, Gap) else each.seq
 
 
 def _is_whole(line: Line, before: bytes, epoch: str) -> bool:
-    """Whether these are still the bytes that were written; older ones are in no chain that could tell."""
-    if line.chain and before:
+    """Whether these are still the bytes that were written."""
+    if before:
         return chain.advance(before, chain.digest(line.data)) == line.chain
     try:
         envelope = decode_envelope(line.data)
@@ -362,15 +382,6 @@ def _is_whole(line: Line, before: bytes, epoch: str) -> bool:
 def _spoilt(line: Line) -> Gap:
     log.error("record %s in the spool cannot be read and is left out", line.seq)
     return Gap(line.seq, line.seq, "", chain.text(line.chain))
-
-
-def _made_anew(numbering: Numbering, data: bytes) -> Line | None:
-    """None for what cannot be read, and for a seal: it is of the epoch that it was made in."""
-    try:
-        record = decode_record(data)
-    except BadMessage:
-        return None
-    return None if isinstance(record.body, Seal) else numbering.record(record.body, record.stamp)
 
 
 def _understood(data: bytes) -> Record | None:

@@ -23,6 +23,7 @@ from bench.chaos.gossip import Gossip
 from bench.chaos.oracle import Verdict
 from bench.chaos.places import START_S, Places, Post, built, wait_until
 from bench.chaos.storm import Storm
+from central.core.chain import SAYS, Kind
 
 PLACE = "chaos"
 DOCS = Path("docs/reporting.md")
@@ -30,7 +31,7 @@ STATIONS = 5
 DRAIN_S = 100.0
 STORE_S = 15.0
 AGENT_MIB, CENTRE_MIB = 40.0, 250.0
-MISSING = "not there, and the device does not say why"
+BY_DAMAGE = tuple(SAYS[kind][1] for kind in (Kind.MISSING, Kind.FORGOTTEN))
 SHOWN = 10  # of each kind of broken promise, on the terminal
 
 
@@ -107,9 +108,9 @@ def _stop(places: Places, gossip: Gossip) -> list[str]:
 
 
 def _doubts(places: Places, post: Post) -> list[str]:
-    """What a damaged card took with it is missing in the evidence, and named there."""
+    """What a damaged card took with it is missing in the evidence, or unknown to the next run, and named there."""
     found = places.centre.doubts(post.name)
-    return [line for line in found if not (post.is_damaged and line.endswith(MISSING))]
+    return [line for line in found if not (post.is_damaged and line.endswith(BY_DAMAGE))]
 
 
 def _left(places: Places, post: Post) -> set[str]:
@@ -142,7 +143,6 @@ def told(outcome: Outcome, seed: int) -> str:
         ["high-water marks that say something else than store and card", str(len(verdict.marks))],
         ["records that are not linked to the one before", str(len(verdict.links))],
         ["what `siaga-central verify` finds wrong with the evidence", str(len(outcome.doubts))],
-        ["seals given up with their epoch, which a rolled-back card had to begin anew", str(verdict.seals_given_up)],
         ["crashes, tracebacks, other broken promises", str(len(outcome.broken))],
         ["old messages that a stranger said again, in random order", str(outcome.repeated)],
         ["starts refused while a fault lasted (broker killed)", str(outcome.refused_to_start)],

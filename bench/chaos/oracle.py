@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from wire import chain
-from wire.messages import BadMessage, Seal, decode_record
+from wire.messages import BadMessage, decode_record
 
 Identity = tuple[str, int]  # epoch and seq
 
@@ -28,7 +28,6 @@ class Line:
     """Of what it says, without its number: a record that is numbered anew is still the same."""
     data: bytes
     """Byte for byte."""
-    is_seal: bool
 
     @property
     def identity(self) -> Identity:
@@ -94,8 +93,6 @@ class Verdict:
     """High-water marks that say more than there is, or less than the station knows."""
     links: list[str]
     """Records whose link is not that of the record before them."""
-    seals_given_up: int
-    """With the epoch that they were of: it began anew, and their records with it."""
 
     @property
     def is_good(self) -> bool:
@@ -106,7 +103,7 @@ def line_of(data: bytes) -> Line:
     """Raises BadMessage."""
     record = decode_record(data)
     said = msgspec.json.encode((record.stamp, record.body))
-    return Line(record.epoch, record.seq, hashlib.sha256(said).hexdigest()[:16], data, isinstance(record.body, Seal))
+    return Line(record.epoch, record.seq, hashlib.sha256(said).hexdigest()[:16], data)
 
 
 def stored(database: Path, station: str | None = None) -> dict[str, list[Line]]:
@@ -125,7 +122,7 @@ def on_card(spool: Path) -> list[Line]:
 def judge(ledgers: Mapping[str, Ledger], database: Path, spools: Mapping[str, Path]) -> Verdict:
     rows = stored(database)
     missing, double, foreign, marks, links = [], [], [], [], []
-    excused = held = given_up = 0
+    excused = held = 0
     for station, ledger in ledgers.items():
         here, kept = set(rows[station]), set(on_card(spools[station]))
         for line in ledger.durable.values():
@@ -135,8 +132,6 @@ def judge(ledgers: Mapping[str, Ledger], database: Path, spools: Mapping[str, Pa
                 held += 1
             elif line.digest in ledger.excused:
                 excused += 1
-            elif line.is_seal and line.epoch != _epoch(spools[station]):
-                given_up += 1
             else:
                 missing.append(_named(station, line))
         double += [_named(station, line) for line in _doubles(rows[station])]
@@ -145,7 +140,7 @@ def judge(ledgers: Mapping[str, Ledger], database: Path, spools: Mapping[str, Pa
         marks += _wrong_marks(station, here, database, spools[station])
     strangers = [_named(station, line) for station in rows.keys() - ledgers.keys() for line in rows[station]]
     durable, count = (sum(map(len, each)) for each in ([one.durable for one in ledgers.values()], rows.values()))
-    return Verdict(durable, count, excused, held, missing, double, foreign + strangers, marks, links, given_up)
+    return Verdict(durable, count, excused, held, missing, double, foreign + strangers, marks, links)
 
 
 def _doubles(lines: list[Line]) -> list[Line]:
@@ -172,20 +167,16 @@ def _unlinked(station: str, in_order: list[Line]) -> Iterator[Line]:
         before = line
 
 
-def _epoch(spool: Path) -> str:
-    return str(dict(_ask(spool, "SELECT key, value FROM meta"))["epoch"])
-
-
 def _wrong_marks(station: str, here: set[Line], database: Path, spool: Path) -> list[str]:
-    known = dict(_ask(spool, "SELECT key, value FROM meta"))
     marks = dict(_ask(database, "SELECT epoch, stored FROM mark WHERE station = ?", (station,)))
     wrong = []
     for epoch, mark in marks.items():
         highest = max((line.seq for line in here if line.epoch == epoch), default=0)
         if mark > highest:
             wrong.append(f"{station} {epoch}: the mark says {mark}, the highest record is {highest}")
-    if known["stored"] > marks.get(known["epoch"], 0):
-        wrong.append(f"{station}: forgot up to {known['stored']}, the centre has {marks.get(known['epoch'])}")
+    for name, known in _ask(spool, "SELECT name, stored FROM epoch"):
+        if known > marks.get(name.decode(), 0):
+            wrong.append(f"{station}: forgot up to {known}, the centre has {marks.get(name.decode())}")
     return wrong
 
 

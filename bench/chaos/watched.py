@@ -69,9 +69,10 @@ class Witness:
 
 def watched_connection(witness: Witness) -> type[sqlite3.Connection]:
     class Watched(sqlite3.Connection):
-        def executescript(self, script: str) -> sqlite3.Cursor:
-            done = super().executescript(script)
-            witness.watch(self)
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+            done = super().execute(sql, *arguments)
+            if "user_version" in sql:  # the tables are there by then
+                witness.watch(self)
             return done
 
         def commit(self) -> None:
@@ -100,7 +101,6 @@ def plant(pipe: int, clock_file: Path) -> None:
     broker: Any = agent.edge.broker
     broker.RESEND_S /= PATIENCE_SCALE
     broker.KEEPALIVE_S = 3
-    broker.EPOCH_EVERY_S *= MINUTE_S / 60
     broker.BACKOFF_S = tuple(each / PATIENCE_SCALE for each in broker.BACKOFF_S)
     sealer: Any = agent.edge.sealer
     sealer.FIRST_S, sealer.EVERY_S = (each * MINUTE_S / 60 for each in (sealer.FIRST_S, sealer.EVERY_S))

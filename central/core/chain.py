@@ -11,7 +11,7 @@ import msgspec
 
 from central.core.intake import Line
 from wire import chain
-from wire.messages import BadMessage, Gap, Seal, decode_envelope
+from wire.messages import BadMessage, Former, Gap, Seal, decode_envelope
 
 
 class Kind(StrEnum):
@@ -27,9 +27,11 @@ class Kind(StrEnum):
     UNCHAINED = "unchained"
     UNSEALED = "unsealed"
     MISPLACED = "misplaced"
+    FORGOTTEN = "forgotten"
 
 
-HARMLESS = frozenset({Kind.DROPPED, Kind.UNREAD, Kind.UNCHAINED})  # the device's own word, or an older or newer agent's
+# the device's own word, or an older or newer agent's
+HARMLESS = frozenset({Kind.DROPPED, Kind.FORGOTTEN, Kind.UNREAD, Kind.UNCHAINED})
 SAYS = {  # Indonesian, English
     Kind.ALTERED: ("bukan catatan yang mendahului {next}", "is not the record that {next} was written behind"),
     Kind.CHANGED: ("tidak semuanya yang ditandatangani perangkat", "not all of them what the device signed"),
@@ -41,6 +43,10 @@ SAYS = {  # Indonesian, English
     Kind.UNCHAINED: ("dari agen lama, tanpa rantai", "of an older agent, in no chain"),
     Kind.UNSEALED: ("belum ditandatangani perangkat", "not signed by the device"),
     Kind.MISPLACED: ("tidak pada tempatnya", "not in its place"),
+    Kind.FORGOTTEN: (
+        "tidak dikenal lagi saat agen mulai berikutnya: kartu rusak, atau salinan lama",
+        "not known any more when the agent started next: a damaged card, or an older copy of one",
+    ),
 }
 
 
@@ -126,8 +132,27 @@ def follow(
     return Trail(walk.at, walk.anchor, walk.sealed), walk.findings
 
 
+def vouch(
+    station: str, epoch: str, trail: Trail, items: Iterable[Line | Gap], former: Former
+) -> tuple[Trail, list[Finding]]:
+    """What the next run says of the end of this one, itself under a seal, is as good as a seal.
+
+    `items` are all that lie behind the trail's anchor; what following them brought to light is not told again.
+    """
+    walk = _Walk(station, epoch, _nobody, trail.anchor, trail.anchor, trail.anchor, trail.sealed)
+    for item in items:
+        walk.step(item)
+    walk.findings.clear()
+    walk.hear(former)
+    return Trail(walk.at, walk.anchor, walk.sealed), walk.findings
+
+
 def place_of(item: Line | Gap) -> int:
     return item.first if isinstance(item, Gap) else item.seq
+
+
+def _nobody(_seal: Seal, _text: bytes) -> Verdict:
+    return Verdict.UNKNOWN
 
 
 @dataclass(slots=True)
@@ -163,6 +188,20 @@ class _Walk:
             self._pass(item)
         else:
             self._take(item)
+
+    def hear(self, former: Former) -> None:
+        """Of the run that followed, about the end of this one."""
+        if self.at.seq > former.seq:
+            self._find(Kind.FORGOTTEN, former.seq + 1, self.at.seq)
+        if self.at.seq < former.seq:
+            self._find(Kind.MISSING, self.at.seq + 1, former.seq)
+            return
+        known = self._place(former.seq).chain
+        if known is None or not former.chain or former.seq <= self.sealed:
+            return
+        if known != former.chain:
+            self._find(Kind.CHANGED, self.anchor.seq + 1, former.seq)
+        self.sealed = former.seq
 
     def _pass(self, gap: Gap) -> None:
         if gap.first == self.at.seq + 1 and gap.link:

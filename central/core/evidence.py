@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import msgspec
 
-from central.core.chain import Finding, Judge, Kind, Trail, Verdict, beginning, follow, midway, place_of
+from central.core.chain import HARMLESS, Finding, Judge, Kind, Verdict, beginning, follow, midway, place_of, vouch
 from central.core.intake import Line
-from wire.messages import UNREADABLE, BadMessage, Gap, Seal, decode_envelope, decode_record
+from wire.messages import UNREADABLE, BadMessage, Former, Gap, Record, Seal, decode_envelope, decode_record
 
 VERSION = 1
 T = TypeVar("T")
@@ -19,7 +19,11 @@ class Bad(ValueError):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """Of one epoch: records `first` to `last` were asked for; those up to `end`, a seal, are there to prove them."""
+    """Of one epoch: records `first` to `last` were asked for; those up to `end` are there to prove them.
+
+    The last of those is a seal; where no seal covers `last`, it is the last of its epoch, and the first record of
+    another part says so, whose own seals prove that.
+    """
 
     epoch: str
     first: int
@@ -127,8 +131,18 @@ def _said(data: bytes) -> tuple[str, int] | None:
     return envelope.epoch, envelope.seq
 
 
-def examine(station: str, piece: Piece, judge: Judge) -> tuple[Trail, list[Finding]]:
-    """How far a part is proven, and everything in it that is not."""
+def examine(station: str, pieces: Sequence[Piece], judge: Judge) -> list[list[Finding]]:
+    """For each piece, everything in it that is not proven. The last comes first: it vouches for the one before."""
+    formers: dict[str, Former] = {}
+    found: list[list[Finding]] = []
+    for piece in reversed(pieces):
+        found.append(_examined(station, piece, judge, formers.get(piece.part.epoch)))
+        if (former := _proven_former(piece, found[-1])) is not None:
+            formers.setdefault(former.epoch, former)
+    return found[::-1]
+
+
+def _examined(station: str, piece: Piece, judge: Judge, former: Former | None) -> list[Finding]:
     part = piece.part
     start = beginning(station, part.epoch) if part.first == 1 else midway(part.first - 1)
     signed = {0}
@@ -140,12 +154,27 @@ def examine(station: str, piece: Piece, judge: Judge) -> tuple[Trail, list[Findi
         return verdict
 
     trail, found = follow(station, part.epoch, start, piece.items, noting)
+    if former is not None and (trail.sealed < part.last or trail.at.seq > former.seq):
+        behind = [item for item in piece.items if place_of(item) > trail.anchor.seq]
+        trail, of_end = vouch(station, part.epoch, trail, behind, former)
+        signed |= {former.seq} if trail.sealed == former.seq else set()
+        found += of_end
     found = [*piece.findings, *found, *_untied(part, piece.items, signed)]
     if trail.at.seq < part.end:
         found.append(Finding(Kind.MISSING, trail.at.seq + 1, part.end))
     if trail.sealed < part.last:
         found.append(Finding(Kind.UNSEALED, max(trail.sealed + 1, part.first), part.last))
-    return trail, found
+    return found
+
+
+def _proven_former(piece: Piece, found: Sequence[Finding]) -> Former | None:
+    """What the first record says of the run before, where that record is proven itself."""
+    if any(finding.first <= 1 <= finding.last for finding in found if finding.kind not in HARMLESS):
+        return None
+    match piece.items[:1]:
+        case [Line(seq=1, record=Record(former=former))]:
+            return former
+    return None
 
 
 def _untied(part: Part, items: Sequence[Line | Gap], signed: Container[int]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ SILENT_AFTER_S = 150.0  # a state is promised each minute: two may be lost on th
 CLOCK_SLACK_S = 5.0  # the centre's own clock may be set back a little without making news from the future
 NEWS_KEPT = 3
 ROUTINE = frozenset({"HANDED_OVER", "FLOWS_LEFT"})  # belongs to a move that is told already; the station's page has it
-EPOCHS_KEPT = 4
+EPOCHS_KEPT = 16  # runs of the agent, to put its facts in order: what waited in the spool may be of several
 
 
 class Word(StrEnum):

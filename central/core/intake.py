@@ -208,5 +208,6 @@ def _names_of_signal(signal: Signal | None) -> tuple[str, ...]:
 
 def _flaw_of_record(record: Record) -> str:
     of_fact = (record.body.code, record.body.uplink or "") if isinstance(record.body, Fact) else ()
-    names = (record.stamp.boot, record.link, *of_fact)
+    of_former = (record.former.epoch, record.former.chain) if record.former else ()
+    names = (record.stamp.boot, record.link, *of_fact, *of_former)
     return f"a name longer than {LONGEST_NAME} characters" if max(map(len, names)) > LONGEST_NAME else ""

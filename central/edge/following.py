@@ -6,12 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from central.core.chain import HARMLESS, Finding, Kind, Place, Trail, beginning, follow, midway, place_of, reach
+from central.core.chain import HARMLESS, Finding, Kind, Trail, beginning, follow, midway, place_of, reach, vouch
 from central.core.intake import Line
 from central.edge import signatures
 from central.edge.signatures import BadCertificate, Signatures
 from central.edge.tables import models
-from wire.messages import BadMessage, Gap, Seal, decode_record
+from wire.messages import BadMessage, Former, Gap, Seal, decode_record
 
 _authority: list[Path] = []
 
@@ -62,10 +62,26 @@ def trail_of(mark: models.Mark, stored: int) -> Trail:
     return beginning(mark.station, mark.epoch) if stored == 0 else midway(stored)
 
 
-def link_at(mark: models.Mark) -> str:
-    """What the next record should say of the one at the mark; empty where that is not known."""
-    at: Place = trail_of(mark, mark.stored).at
-    return (at.link or "") if at.seq == mark.stored > 0 else ""
+def proven(mark: models.Mark, former: Former | None) -> tuple[int, list[Finding]]:
+    """Up to which record this epoch is signed for, when the next run says that of its end; and what is wrong with it.
+
+    `former` is None while there is no next run, or nothing of it is signed.
+    """
+    trail = trail_of(mark, mark.stored)
+    if former is None:
+        return trail.sealed, []
+    behind = stored_items(mark, trail.anchor.seq, mark.stored)
+    trail, findings = vouch(mark.station, mark.epoch, trail, behind, former)
+    return trail.sealed, findings
+
+
+def former_of(mark: models.Mark) -> Former | None:
+    """What the first record of this epoch says of the run before it."""
+    first = models.Record.objects.filter(station=mark.station, epoch=mark.epoch, seq=1).values_list("data", flat=True)
+    try:
+        return decode_record(bytes(first[0] or b"")).former if first else None
+    except BadMessage:
+        return None
 
 
 def _items(mark: models.Mark, fresh: Fresh, known: Trail) -> Sequence[Line | Gap]:
@@ -150,7 +166,7 @@ def authority() -> str | None:
 
 
 def _forked(mark: models.Mark, fresh: Fresh) -> list[Finding]:
-    """The same number with other bytes: the device has run from an older copy of its card."""
+    """The same number with other bytes: no device does that by itself, for no run gives a number twice."""
     if not fresh.again:
         return []
     seqs = {line.seq for line in fresh.again}

@@ -14,13 +14,15 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.models import Count, Min, Q
 from django.db.utils import DatabaseError
 
+from central.core.chain import Finding as Told
+from central.core.chain import Kind
 from central.core.fleet import StationView, advance, hear, recall, take_in
 from central.core.intake import Delivered, Line
 from central.edge import commands
-from central.edge.following import Fresh, follow_on, link_at
+from central.edge.following import Fresh, follow_on, former_of, proven
 from central.edge.tables.models import Finding, Gap, Mark, Record, Station
 from wire.command import Result
-from wire.messages import Fact, Seal, State, Stored, Summary
+from wire.messages import Fact, Former, Seal, State, Stored, Summary
 
 CHECK_S = 2.0  # a large database is not read to its end at each start
 ROWS_AT_A_TIME = 64
@@ -110,7 +112,7 @@ def keep(arrivals: Sequence[Arrival], now_s: float) -> dict[str, list[Stored]]:
         _keep_views(list(views.values()))
     stored: dict[str, list[Stored]] = {}
     for mark in marks:
-        stored.setdefault(mark.station, []).append(Stored(mark.epoch, mark.stored, link_at(mark)))
+        stored.setdefault(mark.station, []).append(Stored(mark.epoch, mark.stored))
     return stored
 
 
@@ -249,7 +251,9 @@ class Proof:
     """How far one epoch's chain was followed and signed, and what that brought to light."""
 
     mark: Mark
-    findings: list[Finding]
+    sealed: int
+    """Up to this record the device has signed, in this run or at the beginning of the next."""
+    findings: list[Told]
     more: int
     """Findings beyond these."""
     gaps: list[Gap]
@@ -258,16 +262,23 @@ class Proof:
 
 def proofs(number: str) -> list[Proof]:
     """Newest epoch first."""
-    return [_proof(mark) for mark in Mark.objects.filter(station=number).order_by("-id")[:EPOCHS_SHOWN]]
+    found: list[Proof] = []
+    formers: dict[str, Former] = {}
+    for mark in Mark.objects.filter(station=number).order_by("-id")[:EPOCHS_SHOWN]:
+        found.append(_proof(mark, formers.get(mark.epoch)))
+        if found[-1].sealed and (former := former_of(mark)) is not None:
+            formers.setdefault(former.epoch, former)
+    return found
 
 
-def _proof(mark: Mark) -> Proof:
+def _proof(mark: Mark, former: Former | None) -> Proof:
     of_mark = {"station": mark.station, "epoch": mark.epoch}
     findings = Finding.objects.filter(**of_mark).order_by("-first")
     gaps = list(Gap.objects.filter(**of_mark).order_by("-first")[:FINDINGS_SHOWN])
     unread = Record.objects.filter(**of_mark, kind="unread").count()
-    shown = list(findings[:FINDINGS_SHOWN])
-    return Proof(mark, shown, findings.count() - len(shown), gaps, unread)
+    sealed, of_end = proven(mark, former)
+    shown = [Told(Kind(each.kind), each.first, each.last) for each in findings[:FINDINGS_SHOWN]]
+    return Proof(mark, sealed, of_end + shown, findings.count() - len(shown), gaps, unread)
 
 
 def holdings(number: str) -> list[dict[str, str | int]]:

@@ -12,7 +12,7 @@ from agent.core.report import Line as Made
 from agent.core.report import Numbering
 from tests.central.station import SANGATTA, stamp
 from wire import chain
-from wire.messages import Fact, Seal
+from wire.messages import Fact, Former, Seal
 
 NOW = datetime.datetime(2026, 11, 20, tzinfo=datetime.UTC)
 EPOCH = "0a1b2c3d4e5f6071"
@@ -41,12 +41,19 @@ class Device:
     epoch: str = EPOCH
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     made: list[Made] = field(default_factory=list)
+    former: Former | None = None
 
     def __post_init__(self) -> None:
-        self.numbering = Numbering.begin(self.station, self.epoch)
+        self.numbering = Numbering.begin(self.station, self.epoch, self.former)
         self.certificate = pem(certificate(self.station, self.key, "Siaga CA", AUTHORITY_KEY))
         public = self.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         self.key_name = chain.link(chain.digest(public))
+
+    def next_run(self, epoch: str, known: int | None = None) -> "Device":
+        """Whose card knows all of this one's records, or only so many."""
+        upto = self.numbering.last_seq if known is None else known
+        former = Former(self.epoch, upto, chain.text(self.made[upto - 1].chain))
+        return Device(self.station, epoch, self.key, former=former)
 
     def note(self, count: int = 1) -> "Device":
         """Facts, each with its number."""

@@ -38,7 +38,7 @@ class Reporting:
         )
         device.state_dir.mkdir(exist_ok=True)
         self.told: list[Event] = []
-        self._spool = Spool(device.state_dir / "spool.sqlite3", device.station)
+        self._spool = Spool(device.state_dir / "spool.sqlite3", device.station, "a-run-of-it")
         station = config.load(device.config)
         self.courier = Courier(station, self._spool, "0.1.0", lambda: STAMP, self.told.append)
         self.courier.start()

@@ -165,7 +165,7 @@ def test_records_of_an_older_agent_are_in_no_chain_and_one_begins_behind_them() 
     older = [
         encode(Record(EPOCH, seq, record.stamp, record.body)) for seq, record in enumerate(map(read, WHOLE[:3]), 1)
     ]
-    device.numbering = type(device.numbering).begin(SANGATTA, EPOCH, 3)
+    device.numbering.last_seq = 3
     device.note(3).seal()
     trail, found = walked([*(line(seq, data) for seq, data in enumerate(older, 1)), *lines(device)])
     assert found == [Finding(Kind.UNCHAINED, 1, 3)]

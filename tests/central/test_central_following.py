@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
+from central.core.chain import SAYS, Kind
 from central.core.intake import Delivered, Line
 from tests.central.centre import Centre, eventually
 from tests.central.chained import EPOCH, Device
@@ -56,7 +57,7 @@ def history() -> Device:
 def test_what_is_whole_is_proven_and_the_mark_says_which_record_it_means(store) -> None:
     device = history()
     mark = bring(store, device, *range(1, 13))
-    assert mark == Stored(EPOCH, 12, chain.link(chain.digest(device.made[11].data)))
+    assert mark == Stored(EPOCH, 12)
     assert (found(store, device), sealed(store, device)) == ([], 11)
 
 
@@ -119,8 +120,54 @@ def test_a_record_that_comes_again_as_another_one_is_a_fork_and_the_first_stays(
     bring(store, device, 1, 2, 3)
     other = Device(device.station).note(2)
     other.made[1] = type(other.made[1])(2, other.made[1].data.replace(b"dead", b"poor"), b"")
-    assert bring(store, other, 1, 2) == Stored(EPOCH, 3, chain.link(chain.digest(device.made[2].data)))
+    assert bring(store, other, 1, 2) == Stored(EPOCH, 3)
     assert found(store, device) == [("forked", 2, 2)]
+
+
+def told(store, device: Device) -> dict[str, tuple[int, list[str]]]:
+    """By epoch: up to which record it is signed for, and what is said to be wrong."""
+    return {
+        proof.mark.epoch: (proof.sealed, [finding.told_en() for finding in proof.findings])
+        for proof in store.proofs(device.station)
+    }
+
+
+def bring_whole(store, *runs: Device) -> None:
+    for run in runs:
+        bring(store, run, *(made.seq for made in run.made))
+
+
+def test_what_a_run_left_unsigned_is_signed_for_at_the_beginning_of_the_next_that_signs(store) -> None:
+    first = Device(next(numbers)).note(3).seal().note(2)
+    second = first.next_run("run-2").note(1)
+    third = second.next_run("run-3").note(2)
+    bring_whole(store, first, second, third)
+    assert told(store, first) == {EPOCH: (3, []), "run-2": (0, []), "run-3": (0, [])}
+    third.seal()
+    bring(store, third, 3)
+    assert told(store, first) == {EPOCH: (6, []), "run-2": (1, []), "run-3": (2, [])}
+
+
+def test_an_altered_end_of_a_run_is_found_by_what_the_next_run_says_of_it(store) -> None:
+    first = Device(next(numbers)).note(3).seal().note(2)
+    second = first.next_run("run-2").note(1).seal()
+    first.made[5] = type(first.made[5])(6, first.made[5].data.replace(b"dead", b"poor"), b"")
+    bring_whole(store, first, second)
+    said = "records 4-6: not all of them what the device signed"
+    assert told(store, first)[EPOCH] == (6, [said])
+
+
+def test_a_missing_end_of_a_run_and_one_that_the_next_run_does_not_know_are_named(store) -> None:
+    first = Device(next(numbers)).note(3).seal().note(2)
+    second = first.next_run("run-2").note(1).seal()
+    bring(store, first, 1, 2, 3, 4)
+    bring_whole(store, second)
+    assert told(store, first)[EPOCH] == (3, ["records 5-6: not there, and the device does not say why"])
+    bring_whole(store, first)
+    back = second.next_run("run-3", known=1).note(1).seal()
+    bring_whole(store, back)
+    assert told(store, first)[EPOCH] == (6, [])
+    assert told(store, first)["run-2"] == (1, ["record 2: " + SAYS[Kind.FORGOTTEN][1]])
 
 
 def test_a_seal_by_another_key_is_named(store) -> None:

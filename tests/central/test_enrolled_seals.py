@@ -30,7 +30,7 @@ def test_a_seal_of_an_enrolled_device_is_valid_by_the_centres_authority(tmp_path
         async def head() -> Head:
             return at
 
-        await Sealer(station, head, lambda seal, _epoch: kept.append(seal), lambda _event: None)._seal()
+        await Sealer(station, head, lambda seal: kept.append(seal), lambda _event: None)._seal()
 
     asyncio.run(sign())
     (seal,) = kept

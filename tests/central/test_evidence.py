@@ -15,7 +15,7 @@ from central.core.evidence import written
 from central.core.intake import Delivered, Line
 from central.evidence import verify
 from tests.central.centre import Centre, eventually
-from tests.central.chained import AUTHORITY, Device, certificate, pem
+from tests.central.chained import AUTHORITY, EPOCH, Device, certificate, pem
 from tests.central.station import stamp, state
 from wire import chain
 from wire.messages import Delivery, decode_record
@@ -33,15 +33,14 @@ def good(store: Any) -> list[Any]:
     return exported(store, device, 5, 16)
 
 
-def exported(store: Any, device: Device, first: int, last: int) -> list[Any]:
+def exported(store: Any, device: Device, first: int, last: int, *later: Device) -> list[Any]:
+    """Of the minutes of these records; `later` are the runs that followed."""
     from central.edge import exports
 
-    lines = tuple(Line(made.seq, made.data, decode_record(made.data)) for made in device.made)
-    arrivals = [
-        store.Arrival(state(device.station, uptime_s=9000.0), is_retained=False),
-        store.Arrival(Delivered(device.station, device.epoch, 1, lines), is_retained=False),
-    ]
-    store.keep(arrivals, NOW_S)
+    store.keep([store.Arrival(state(device.station, uptime_s=9000.0), is_retained=False)], NOW_S)
+    for run in (device, *later):
+        lines = tuple(Line(made.seq, made.data, decode_record(made.data)) for made in run.made)
+        store.keep([store.Arrival(Delivered(run.station, run.epoch, 1, lines), is_retained=False)], NOW_S)
     began_s = NOW_S - 9000.0  # record n is made n minutes later
     assert stamp(60.0).uptime_s == 60.0
     taken = exports.evidence(device.station, began_s + 60 * first - 1, began_s + 60 * last + 1, NOW_S)
@@ -119,6 +118,76 @@ def test_a_file_that_was_exported_before_is_still_proven(capsys: pytest.CaptureF
 def test_from_the_beginning_of_an_epoch_too(store: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = exported(store, Device(next(numbers)).note(3).seal().note(4).seal(), 1, 6)
     assert checked(lines, tmp_path, capsys)[::2] == (0, 0)
+
+
+@pytest.fixture
+def ended(store: Any) -> list[Any]:
+    """Of the last records of a run, which the run behind the next signs for."""
+    first = Device(next(numbers)).note(3).seal().note(2)
+    second = first.next_run("run-2").note(1)
+    return exported(store, first, 5, 6, second, second.next_run("run-3").note(2).seal())
+
+
+def test_the_end_of_a_run_is_proven_by_the_next_that_signs(
+    ended: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [(part["first"], part["last"], part["end"]) for part in ended[0]["parts"]] == [
+        (4, 6, 6),
+        (1, 1, 1),
+        (1, 1, 3),
+    ]
+    ours, said, plain, said_plain = checked(ended, tmp_path, capsys)
+    assert (ours, plain) == (0, 0), said + said_plain
+
+
+def of_epoch(lines: list[Any], epoch: str, seq: int) -> int:
+    return next(at for at, line in enumerate(lines) if line.get("epoch") == epoch and line["seq"] == seq)
+
+
+def change_the_end(lines: list[Any]) -> None:
+    at = of_epoch(lines, EPOCH, 6)
+    lines[at]["record"] = lines[at]["record"].replace("dead", "deaf")
+
+
+def drop_the_end(lines: list[Any]) -> None:
+    del lines[of_epoch(lines, EPOCH, 6)]
+
+
+def drop_the_end_and_say_so(lines: list[Any]) -> None:
+    """The first line is nobody's: whoever shortens it has a file that promises less, and must not prove more."""
+    drop_the_end(lines)
+    lines[0]["parts"][0]["end"] = 5
+
+
+def change_what_the_next_run_says(lines: list[Any]) -> None:
+    change_the_end(lines)
+    whole = b"".join(chain.digest(line["record"].encode()) for line in lines[1:4])
+    at = of_epoch(lines, "run-2", 1)
+    record = json.loads(lines[at]["record"])
+    record["former"]["chain"] = chain.text(chain.digest(whole))
+    lines[at]["record"] = json.dumps(record, separators=(",", ":"))
+
+
+def take_the_run_between_away(lines: list[Any]) -> None:
+    del lines[of_epoch(lines, "run-2", 1)]
+
+
+TAMPERED_ENDS = [
+    change_the_end,
+    drop_the_end,
+    drop_the_end_and_say_so,
+    change_what_the_next_run_says,
+    take_the_run_between_away,
+]
+
+
+@pytest.mark.parametrize("tamper", TAMPERED_ENDS)
+def test_a_tampered_end_of_a_run_is_found_by_both(
+    tamper: Callable[[list[Any]], None], ended: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tamper(ended)
+    ours, said, plain, said_plain = checked(ended, tmp_path, capsys)
+    assert (ours, plain) == (1, 1), said + said_plain
 
 
 def change_a_byte(lines: list[Any]) -> None:

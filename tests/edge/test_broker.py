@@ -18,7 +18,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.core.decide import Phase
-from agent.core.events import Event, Noticed, ShowState
+from agent.core.events import Event, ShowState
 from agent.core.report import Numbering
 from agent.core.station import Centre, Kind, Station, Uplink
 from agent.edge import broker as module
@@ -27,7 +27,7 @@ from agent.edge.broker import BACKLOG_BYTES_PER_S, Courier
 from agent.edge.spool import Spool
 from central.edge.broker import find_program
 from tests.edge.conftest import wait_until
-from tests.edge.records import LONGEST_NAME, STAMP, fact, fill, largest_fact, largest_summary
+from tests.edge.records import LONGEST_NAME, STAMP, begun, fill, gaps, largest_fact, largest_summary, seqs
 from wire import chain
 from wire.messages import (
     LARGEST_BYTES,
@@ -150,7 +150,7 @@ def listen() -> Iterator[Callable[[Broker], Listener]]:
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    made = Spool(tmp_path / "spool.sqlite3", STATION)
+    made = begun(tmp_path / "spool.sqlite3")
     yield made
     made.close()
 
@@ -165,7 +165,6 @@ def told() -> list[Event]:
 def courier_to(spool: Spool, told: list[Event], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Courier]]:
     """Couriers that end with the test; they wait less between two attempts."""
     monkeypatch.setattr(module, "BACKOFF_S", (0.05, 0.2))
-    monkeypatch.setattr(module, "MARK_WITHIN_S", 0.0)
     made: list[Courier] = []
 
     def to(port: int, of: Spool = spool) -> Courier:
@@ -276,8 +275,7 @@ def test_the_spool_keeps_what_the_broker_took_until_the_centre_has_stored_it(
     wait_until(lambda: len(listener.seqs) == 100)
     assert spool.unsent == 100
     listener.give(mark(spool, 60))
-    wait_until(lambda: spool.stored == 60)
-    assert spool.unsent == 40
+    wait_until(lambda: spool.unsent == 40)
     listener.give(mark(spool, 100))
     wait_until(lambda: spool.unsent == 0)
 
@@ -289,7 +287,7 @@ def test_a_mark_that_was_left_while_the_station_was_away_is_heeded(
     listener = listen(broker)
     listener.give(mark(spool, 90))
     courier_to(broker.port)
-    wait_until(lambda: spool.stored == 90)
+    wait_until(lambda: spool.unsent == 10)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +315,7 @@ def test_a_mark_that_makes_no_sense_does_nothing(
     wait_until(lambda: len(listener.seqs) == 10)
     listener.give(payload.replace(b"EPOCH", spool.epoch.encode()))
     listener.give(mark(spool, 2))  # heard after it, so that it has been heard
-    wait_until(lambda: spool.stored == 2)
+    wait_until(lambda: spool.unsent < 10)
     assert spool.unsent == 8
     assert courier.connected
 
@@ -327,74 +325,31 @@ def heard_records(listener: Listener) -> list[tuple[str, int, object]]:
     return [(record.epoch, record.seq, record.body) for record in records]
 
 
-@pytest.mark.parametrize("mark_of", ["what was never sent", "another record of this number"])
-def test_a_card_that_is_an_older_copy_begins_a_new_epoch_with_what_is_new_on_it(
-    mark_of: str, broker: Broker, listen: Listen, spool: Spool, courier_to: Start, told: list[Event], tmp_path: Path
+def test_what_former_runs_left_comes_first_each_run_by_itself(
+    broker: Broker, listen: Listen, courier_to: Start, tmp_path: Path
 ) -> None:
-    fill(spool, 4)
-    spool.forget(2)
-    spool._database.execute("VACUUM INTO ?", (str(tmp_path / "copy.sqlite3"),))
-    copy = Spool(tmp_path / "copy.sqlite3", STATION)
-    fill(copy, 3)
-    fill(spool, 20)
+    for many in (4, 3):
+        spool = begun(tmp_path / "left.sqlite3")
+        fill(spool, many)
+        spool.close()
+    spool = begun(tmp_path / "left.sqlite3")
+    fill(spool, 2)
     listener = listen(broker)
-    if mark_of == "what was never sent":
-        listener.give(mark(spool, 24))
-    else:
-        other = decode_record(spool.after(5, 1)[0].data)
-        listener.give(encode(Stored(spool.epoch, 6, chain.link(chain.digest(encode(other) + b" ")))))
-    courier = courier_to(broker.port, of=copy)
-    wait_until(lambda: bool(told))
-    former = spool.epoch
-    assert copy.epoch != former
-    seq = 24 if mark_of == "what was never sent" else 6
-    assert told == [Noticed("EPOCH_BEGUN", {"former": former, "mark": seq, "remade": 3})]
-    wait_until(lambda: copy.epoch in {epoch for epoch, _, _ in heard_records(listener)})
-    anew = [(seq, body) for epoch, seq, body in heard_records(listener) if epoch == copy.epoch]
-    assert anew == [(1, fact(5)), (2, fact(6)), (3, fact(7))]
+    courier = courier_to(broker.port, of=spool)
+    wait_until(lambda: len(listener.seqs) == 9)
+    assert [len(delivery.records) for delivery in listener.deliveries] == [4, 3, 2]
+    records = heard_records(listener)
+    epochs = list(dict.fromkeys(epoch for epoch, _, _ in records))
+    assert [(epochs.index(epoch), seq) for epoch, seq, _ in records] == [
+        *((0, seq) for seq in range(1, 5)),
+        *((1, seq) for seq in range(1, 4)),
+        *((2, seq) for seq in range(1, 3)),
+    ]
+    for epoch, stored, left in ((epochs[1], 3, 6), (epochs[0], 3, 3), (epochs[0], 4, 2), (epochs[2], 2, 0)):
+        listener.give(encode(Stored(epoch, stored)))
+        wait_until(lambda left=left: spool.unsent == left)
     courier.stop()
-    copy.close()
-
-
-def test_a_centre_that_contradicts_again_and_again_does_not_wear_out_the_card(
-    broker: Broker, listen: Listen, spool: Spool, courier_to: Start, told: list[Event], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "EPOCH_EVERY_S", 1.5)
-    fill(spool, 3)
-    listener = listen(broker)
-    listener.give(mark(spool, 1000))
-    courier_to(broker.port)
-    wait_until(lambda: len(told) == 1)
-    began_at, again = time.monotonic(), spool.epoch
-    listener.give(mark(spool, 2000))
-    listener.give(mark(spool, 2))  # heard after it: what such a centre confirms is not believed
-    wait_until(lambda: len(told) == 2)
-    assert time.monotonic() - began_at > 1
-    assert (spool.epoch != again, spool.stored, spool.unsent) == (True, 0, 3)
-
-
-def test_an_older_copy_says_nothing_under_its_numbers_not_even_while_its_card_takes_no_new_epoch(
-    broker: Broker, listen: Listen, spool: Spool, courier_to: Start, told: list[Event], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else the centre would store what is new on it behind the old, and confirm both: some lost, some twice."""
-    monkeypatch.setattr(module, "EPOCH_RETRY_S", 0.1)
-    monkeypatch.setattr(module, "MARK_WITHIN_S", 5.0)
-    fill(spool, 8)
-    former = spool.epoch
-    listener = listen(broker)
-    listener.give(encode(Stored(former, 5, "of-another")))
-    spool._database.execute("PRAGMA query_only = 1")
-    courier = courier_to(broker.port)
-    wait_until(lambda: courier._contradicted is not None)
-    listener.give(mark(spool, 8))  # as if some of ours had been stored all the same
-    broker.kill()
-    broker.start()
-    wait_until(lambda: len({state.session for state in listener.states}) > 1, patience_s=60)
-    assert (listener.deliveries, told, spool.stored) == ([], [], 0)
-    spool._database.execute("PRAGMA query_only = 0")
-    wait_until(lambda: len(listener.seqs) == 8)
-    assert {epoch for epoch, _, _ in heard_records(listener)} == {spool.epoch} != {former}
-    assert len(told) == 1
+    spool.close()
 
 
 def test_what_was_dropped_travels_as_a_gap_with_the_records_behind_it(
@@ -413,7 +368,7 @@ def test_what_was_dropped_travels_as_a_gap_with_the_records_behind_it(
     assert listener.deliveries[0].gaps == (Gap(1, 10, origin, chain.text(last.chain)),)
     fill(spool, 1)
     listener.give(mark(spool, 60))
-    wait_until(lambda: spool.floor() == (61, []))
+    wait_until(lambda: (seqs(spool), gaps(spool)) == ([61], []))
 
 
 def test_what_the_centre_does_not_confirm_is_sent_again(
@@ -470,7 +425,7 @@ from agent.edge.spool import Spool
 from tests.edge.records import STAMP
 uplinks = (Uplink("fibre", "eth0", Kind.FIBRE),)
 station = Station("{STATION}", uplinks, ("198.51.100.1",), Centre("mqtt://127.0.0.1:{broker.port}"))
-Courier(station, Spool(Path(sys.argv[1]), station.station), "0.1.0", lambda: STAMP, print).start()
+Courier(station, Spool(Path(sys.argv[1]), station.station, "killed"), "0.1.0", lambda: STAMP, print).start()
 sys.stdin.read()
 """
     command = [sys.executable, "-c", program, str(broker.folder / "other.sqlite3")]

@@ -11,8 +11,7 @@ import pytest
 
 from agent.edge import card, identity, owner
 from agent.edge.card import SPOOL, Place
-from agent.edge.spool import Spool
-from tests.edge.records import STAMP
+from tests.edge.records import STAMP, begun
 from wire.messages import Fact
 
 STATION = "6408042001143"
@@ -51,7 +50,7 @@ def read_only(folder: Path, how: str = "ro") -> None:
 
 
 def put(state_dir: Path, many: int) -> None:
-    spool = Spool(state_dir / SPOOL, STATION)
+    spool = begun(state_dir / SPOOL)
     for _ in range(many):
         spool.put(Fact("NO_UPLINK"), STAMP)
     spool.close()
@@ -87,7 +86,7 @@ def test_memory_begins_as_a_copy_and_the_key_stays_on_the_card(used: Path, runti
 
 @pytest.mark.usefixtures("runtime")
 def test_what_was_committed_and_not_yet_moved_into_the_database_is_copied_too(used: Path) -> None:
-    spool = Spool(used / SPOOL, STATION)
+    spool = begun(used / SPOOL)
     spool.put(Fact("NO_UPLINK"), STAMP)
     child = os.fork()  # dies with the database open, as a killed agent does
     if not child:

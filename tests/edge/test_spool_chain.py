@@ -7,12 +7,10 @@ import pytest
 
 from agent.core.report import Line
 from agent.edge import spool as module
-from agent.edge.spool import Begun, Spool
-from tests.edge.records import STAMP, fact, fill
+from agent.edge.spool import Spool
+from tests.edge.records import STAMP, STATION, begun, fact, fill, gaps, lines, seqs, waiting
 from wire import chain
-from wire.messages import Fact, Gap, Record, Seal, Stored, decode_record, encode
-
-STATION = "6408042001143"
+from wire.messages import Active, Former, Gap, Record, Stamp, Summary, decode_record
 
 
 @pytest.fixture
@@ -20,11 +18,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "spool.sqlite3"
 
 
-def follow(spool: Spool, at: bytes | None = None, link: str | None = None) -> bytes:
-    """The chain as a reader would compute it from what is handed out; asserts every link."""
-    at = chain.origin(STATION, spool.epoch) if at is None else at
-    link = chain.link(at) if link is None else link
-    for each in spool.after(0, 100_000):
+def follow(spool: Spool) -> bytes:
+    """The chain of this run as a reader would compute it from what is handed out; asserts every link."""
+    at = chain.origin(STATION, spool.epoch)
+    link: str | None = chain.link(at)
+    for each in waiting(spool):
         if isinstance(each, Gap):
             assert link in (None, each.link)
             at, link = chain.binary(each.chain), None
@@ -37,186 +35,195 @@ def follow(spool: Spool, at: bytes | None = None, link: str | None = None) -> by
 
 
 def test_each_record_is_linked_to_the_one_before_and_the_first_to_station_and_epoch(path: Path) -> None:
-    spool = Spool(path, STATION)
+    spool = begun(path)
     fill(spool, 20)
     assert follow(spool) == spool.head().chain
     spool.close()
 
 
-def test_the_chain_goes_on_after_a_restart_wherever_the_centre_was(path: Path) -> None:
-    spool = Spool(path, STATION)
-    fill(spool, 4)
-    expected = Spool(path.with_name("other"), STATION)
-    for stored in (0, 2, 4, 6, 6):
-        if stored:
-            spool.forget(stored)
-        head = spool.head()
-        spool.close()
-        spool = Spool(path, STATION)
-        assert spool.head() == head
-        fill(spool, 1)
+@pytest.mark.parametrize("stored", [0, 2, 4])
+def test_the_first_record_of_a_run_says_where_the_run_before_it_ended(path: Path, stored: int) -> None:
+    former = begun(path)
+    fill(former, 4)
+    head = former.head()
+    former.forget(former.epoch, stored)
+    former.close()
+    spool = begun(path)
+    fill(spool, 2)
+    said = [record.former for record in map(_decoded, lines(spool)) if record.epoch == spool.epoch]
+    assert said == [Former(head.epoch, 4, chain.text(head.chain)), None]
     spool.close()
-    expected.close()
+
+
+def test_a_run_that_wrote_nothing_is_no_former(path: Path) -> None:
+    former = begun(path)
+    fill(former, 1)
+    head = former.head()
+    former.close()
+    begun(path).close()
+    spool = begun(path)
+    fill(spool, 1)
+    assert _decoded(lines(spool)[-1]).former == Former(head.epoch, 1, chain.text(head.chain))
+    spool.close()
 
 
 def test_what_is_dropped_leaves_a_gap_that_proves_its_place(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("RECORDS_AT_MOST", 50), ("COUNTED_EVERY", 1), ("SLICE", 10), ("KEPT_NEWEST", 0)):
         monkeypatch.setattr(module, name, value)
-    spool = Spool(path, STATION)
+    spool = begun(path)
     fill(spool, 95)
-    (gap,) = spool.floor()[1]
+    load = spool.after(0, 10)
+    assert load is not None and load.oldest == 51
+    (gap,) = load.below
     assert (gap.first, gap.last, gap.link) == (1, 50, chain.link(chain.origin(STATION, spool.epoch)))
-    assert isinstance(spool.after(0, 10)[0], Gap)
     assert follow(spool) == spool.head().chain
     spool.close()
 
 
 def test_gaps_that_touch_become_one(path: Path) -> None:
-    spool = Spool(path, STATION)
+    spool = begun(path)
     fill(spool, 30)
     whole = follow(spool)
     with spool._database:
         for first, last in ((5, 8), (13, 20), (9, 12), (22, 22)):
-            spool._cut(first, last)
-    assert [(each.first, each.last) for each in spool.after(0, 100) if isinstance(each, Gap)] == [(5, 20), (22, 22)]
+            spool._cut(1, first, last)
+    assert [(each.first, each.last) for each in gaps(spool)] == [(5, 20), (22, 22)]
     assert follow(spool) == whole
-    spool.forget(22)
-    assert (spool.floor(), spool.unsent) == ((23, []), 8)
+    spool.forget(spool.epoch, 22)
+    assert (gaps(spool), seqs(spool)) == ([], [*range(23, 31)])
     spool.close()
 
 
 def test_what_had_to_go_from_memory_is_a_gap_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HELD_AT_MOST", 5)
-    spool = Spool(path, STATION)
+    spool = begun(path)
     fill(spool, 1)
     spool._database.execute("PRAGMA query_only = 1")
     for seq in range(2, 20):
         spool.put(fact(seq), STAMP)
     spool._database.execute("PRAGMA query_only = 0")
     spool.put(fact(20), STAMP)
-    assert [(each.first, each.last) for each in spool.after(0, 100) if isinstance(each, Gap)] == [(2, 15)]
+    assert [(each.first, each.last) for each in gaps(spool)] == [(2, 15)]
     assert follow(spool) == spool.head().chain
     spool.close()
 
 
-def test_a_crash_with_records_in_memory_gives_their_numbers_again_and_nobody_ever_saw_them(path: Path) -> None:
-    spool = Spool(path, STATION)
-    fill(spool, 3)
-    head = spool.head()
-    spool._database.execute("PRAGMA query_only = 1")
-    spool.put(fact(4), STAMP)
-    assert [each.seq for each in spool.after(0, 100) if isinstance(each, Line)] == [1, 2, 3]
-    spool.close()
-    again = Spool(path, STATION)
-    assert again.head() == head
-    again.close()
-
-
 def test_a_bit_that_the_card_turned_over_is_a_gap_and_not_another_record(path: Path) -> None:
-    spool = Spool(path, STATION)
+    spool = begun(path)
     fill(spool, 9)
     whole = spool.head().chain
     with spool._database:
-        sql = (
-            "UPDATE record SET data = CAST(replace(CAST(data AS TEXT), 'dead', 'deaf') AS BLOB) WHERE seq IN (1, 5, 6)"
-        )
+        other = "CAST(replace(CAST(data AS TEXT), 'dead', 'deaf') AS BLOB)"
+        sql = f"UPDATE record SET data = {other} WHERE place & 255 IN (1, 5, 6)"
         spool._database.execute(sql)
-    handed = spool.after(0, 100)
+    handed = waiting(spool)
     assert [each.first for each in handed if isinstance(each, Gap)] == [1, 5, 6]
     assert isinstance(handed[-1], Line) and handed[-1].chain == whole
-    spool.forget(5)
-    assert [each.first for each in spool.after(5, 100) if isinstance(each, Gap)] == [6]
+    spool.forget(spool.epoch, 5)
+    assert [each.first for each in gaps(spool)] == [6]
     spool.close()
 
 
-OLDER = """
-CREATE TABLE record (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL);
-INSERT INTO meta VALUES ('epoch', '0a1b2c3d4e5f6071'), ('stored', 2);
-"""
-
-
-@pytest.mark.parametrize("unsent", [0, 3])
-def test_a_spool_from_before_the_chain_is_read_and_a_chain_begins_behind_it(path: Path, unsent: int) -> None:
-    database = sqlite3.connect(path)
-    database.executescript(OLDER)
-    older = [encode(Record("0a1b2c3d4e5f6071", seq, STAMP, Fact("UPLINK_UP"))) for seq in range(3, 3 + unsent)]
-    with database:
-        database.executemany("INSERT INTO record VALUES (?, ?)", enumerate(older, 3))
-    database.close()
-    spool = Spool(path, STATION)
-    assert (spool.set_aside, spool.epoch, spool.last_seq) == (None, "0a1b2c3d4e5f6071", 2 + unsent)
+def test_what_is_spoilt_at_the_end_of_a_former_run_holds_up_nothing(path: Path) -> None:
+    former = begun(path)
+    fill(former, 4)
+    former.forget(former.epoch, 2)
+    with former._database:
+        former._database.execute("UPDATE record SET data = ?", (b"spoilt",))
+    former.close()
+    spool = begun(path)
     fill(spool, 2)
-    handed = spool.after(0, 10)
-    assert [line.data for line in handed[:-2] if isinstance(line, Line)] == older
-    data = [line.data for line in handed[-2:] if isinstance(line, Line)]
-    first, second = map(decode_record, data)
-    assert (first.seq, first.link) == (3 + unsent, chain.link(chain.origin(STATION, spool.epoch)))
-    assert second.link == chain.link(chain.digest(data[0]))
+    assert [_decoded(line).epoch for line in lines(spool)] == [spool.epoch] * 2
+    assert spool.unsent == 2
     spool.close()
-    Spool(path, STATION).close()
 
 
-def parted(path: Path) -> tuple[Spool, Spool]:
-    """A card that went on, and a copy of it from before, started again."""
-    spool = Spool(path, STATION)
+def test_what_is_spoilt_at_the_end_of_this_run_is_told_with_the_next_record(path: Path) -> None:
+    spool = begun(path)
+    fill(spool, 3)
+    spool.forget(spool.epoch, 2)
+    with spool._database:
+        spool._database.execute("UPDATE record SET data = ?", (b"spoilt",))
+    assert spool.after(0, 10) is None
+    fill(spool, 1)
+    assert [each.first for each in gaps(spool)] == [3]
+    assert seqs(spool) == [4]
+    spool.close()
+
+
+def test_the_last_record_of_a_former_run_stays_to_tell_of_what_was_dropped_before_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("RECORDS_AT_MOST", 50), ("COUNTED_EVERY", 1), ("SLICE", 10), ("KEPT_NEWEST", 0)):
+        monkeypatch.setattr(module, name, value)
+    former = begun(path)
+    for n in range(30):
+        former.put(Summary(60.0, Active("fibre"), ()), Stamp("boot", 60.0 * n, 0.0, False))
+    former.close()
+    spool = begun(path)
+    for n in range(200):
+        spool.put(fact(n, "AGENT_STARTED"), STAMP)
+        of_former = [_decoded(line).seq for line in lines(spool) if _decoded(line).epoch == former.epoch]
+        assert of_former[-1:] == [30]
+        if len(of_former) == 1:
+            break
+    else:
+        pytest.fail("room was made nowhere")
+    assert [(each.first, each.last) for each in gaps(spool)][:1] == [(1, 29)]
+    spool.close()
+
+
+def test_a_card_that_fell_back_gives_no_number_again(path: Path) -> None:
+    """Its older state is a whole database, so that nothing of it looks wrong."""
+    spool = begun(path)
     fill(spool, 6)
-    spool.forget(3)
-    spool._database.execute("VACUUM INTO ?", (str(path.with_name("copy")),))
+    spool.forget(spool.epoch, 3)
+    older = path.with_name("older")
+    spool._database.execute("VACUUM INTO ?", (str(older),))
+    before = lines(spool)
     fill(spool, 10)
-    return spool, Spool(path.with_name("copy"), STATION)
-
-
-def stored_in(spool: Spool, seq: int) -> Stored:
-    line = next(each for each in spool.after(0, 100) if isinstance(each, Line) and each.seq == seq)
-    return Stored(spool.epoch, seq, chain.link(chain.digest(line.data)))
-
-
-def test_a_copy_of_the_card_finds_out_whatever_the_centre_has_stored(path: Path) -> None:
-    spool, copy = parted(path)
-    for seq in (4, 5, 6):
-        assert not copy.contradicts(stored_in(spool, seq))
-    for seq in (7, 12, 16):
-        assert copy.contradicts(stored_in(spool, seq))
-    copy.put(fact(70), STAMP)
-    assert copy.contradicts(stored_in(spool, 7)), "record 7 of the copy is another one"
-    assert not copy.contradicts(Stored(spool.epoch, 7)), "an older centre does not say which"
-    assert not copy.contradicts(stored_in(spool, 6))
+    of_both = {line.seq for line in lines(spool)}
     spool.close()
-    copy.close()
-
-
-def test_of_a_copy_only_what_is_new_is_numbered_anew_however_often_it_was_started(path: Path) -> None:
-    spool, copy = parted(path)
-    for number in (70, 71, 72):
-        copy.put(fact(number), STAMP)
-        copy.put(Seal(6, "c", "s", "k"), STAMP)
-        copy.close()
-        copy = Spool(path.with_name("copy"), STATION)
-    former = copy.epoch
-    assert copy.begin_epoch(16) == Begun(former, 3)
-    assert [decode_record(line.data).body for line in copy.after(0, 10) if isinstance(line, Line)] == [
-        fact(70),
-        fact(71),
-        fact(72),
-    ]
-    assert follow(copy) == copy.head().chain
-    assert (copy.stored, copy.floor(), copy.last_seq) == (0, (1, []), 3)
-    copy.put(Seal(6, "c", "s", "k"), STAMP, former)
-    assert copy.last_seq == 3, "a seal of the former epoch says nothing in this one"
-    copy.close()
-    again = Spool(path.with_name("copy"), STATION)
-    assert (again.epoch, again.last_seq) == (copy.epoch, 3)
-    spool.close()
+    again = begun(older)
+    fill(again, 4)
+    handed = lines(again)
+    assert handed[:3] == before, "byte for byte: the centre knows them as doubles"
+    assert {_decoded(line).epoch for line in handed[3:]} == {again.epoch}
+    assert _decoded(handed[3]).former == Former(spool.epoch, 6, chain.text(before[-1].chain))
+    assert again.forget(spool.epoch, max(of_both)), "the centre has more of that run than the card"
+    assert [_decoded(line).epoch for line in lines(again)] == [again.epoch] * 4
     again.close()
 
 
-def test_a_card_that_takes_nothing_begins_its_new_epoch_later(path: Path) -> None:
-    spool, copy = parted(path)
-    copy._database.execute("PRAGMA query_only = 1")
-    assert copy.begin_epoch(16) is None
-    assert copy.epoch == spool.epoch
-    copy._database.execute("PRAGMA query_only = 0")
-    assert copy.begin_epoch(16) is not None
+DAMAGES = (
+    "UPDATE record SET place = place + (5 << 32)",
+    "INSERT INTO epoch VALUES (1 << 40, 'far', 0, '')",
+    "DELETE FROM epoch",
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_card_on_which_records_are_of_no_known_run_is_set_aside(path: Path, damage: str) -> None:
+    spool = begun(path)
+    fill(spool, 3)
+    with spool._database:
+        spool._database.execute(damage.replace("'far', 0, ''", "x'66', 0, x''"))
     spool.close()
-    copy.close()
+    again = begun(path)
+    assert again.set_aside is not None
+    again.close()
+
+
+def test_a_file_of_another_layout_is_set_aside(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.executescript("CREATE TABLE record (seq INTEGER PRIMARY KEY, data BLOB); CREATE TABLE meta (key, value);")
+    database.close()
+    spool = begun(path)
+    assert spool.set_aside is not None
+    fill(spool, 1)
+    assert seqs(spool) == [1]
+    spool.close()
+
+
+def _decoded(line: Line) -> Record:
+    return decode_record(line.data)

@@ -8,6 +8,7 @@ from wire.messages import (
     EachWay,
     Fact,
     Forecast,
+    Former,
     Gap,
     Health,
     Public,
@@ -183,6 +184,16 @@ SEAL = Record(
 )
 
 
+FIRST = Record(
+    epoch="5f0c3a9be211",
+    seq=1,
+    stamp=STAMP,
+    body=Fact("AGENT_STARTED", evidence={"boot": "5f0c3a9be211"}),
+    link="1sGfPKCbQqCT",
+    former=Former("0a1b2c3d4e5f6071", 43, "LCa0a2j/xo/5m0U8HTBBNBNCLXBkg7+g+YpeiGJm564="),
+)
+
+
 def raw(*records: Record) -> tuple[msgspec.Raw, ...]:
     return tuple(msgspec.Raw(encode(record)) for record in records)
 
@@ -199,5 +210,6 @@ SAMPLES: dict[str, State | Delivery | Stored] = {
         records=raw(SEAL),
         gaps=(Gap(first=7, last=41, link="1sGfPKCbQqCT", chain="LCa0a2j/xo/5m0U8HTBBNBNCLXBkg7+g+YpeiGJm564="),),
     ),
-    "stored": Stored(epoch="0a1b2c3d4e5f6071", seq=42, link="Fx1WzlBr8fdd"),
+    "delivery_first": Delivery(station=STATION, oldest=1, records=raw(FIRST)),
+    "stored": Stored(epoch="0a1b2c3d4e5f6071", seq=42),
 }

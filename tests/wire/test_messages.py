@@ -59,7 +59,7 @@ def test_what_an_agent_or_centre_said_that_knew_no_chain_is_read(name: str) -> N
         assert said.gaps == ()
         assert [decode_record(data).link for data in said.records] == [""] * len(said.records)
     else:
-        assert said == Stored("0a1b2c3d4e5f6071", 42, "")
+        assert said == Stored("0a1b2c3d4e5f6071", 42)
 
 
 def test_the_bytes_of_a_record_travel_as_they_are() -> None:

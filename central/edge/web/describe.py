@@ -6,7 +6,6 @@ import msgspec
 
 from central.core import chain, dating, fleet
 from central.core.fleet import News, StationView
-from central.edge.following import trail_of
 from central.edge.store import Proof
 from central.edge.tables.models import Command, Record
 from wire import evidence
@@ -146,13 +145,12 @@ def _share(lost: int, of: int) -> float | None:
 def describe_proof(proof: Proof) -> dict[str, Any]:
     """How far an epoch is chained and signed, and what is not as it should be."""
     mark = proof.mark
-    bad = [chain.Finding(chain.Kind(finding.kind), finding.first, finding.last) for finding in proof.findings]
     dropped = [chain.Finding(chain.Kind.DROPPED, gap.first, gap.last) for gap in proof.gaps]
     return {
         "epoch": mark.epoch,
         "stored": mark.stored,
-        "sealed": trail_of(mark, mark.stored).sealed,
-        "bad": [{"id": each.told_id(), "en": each.told_en()} for each in bad],
+        "sealed": proof.sealed,
+        "bad": [{"id": each.told_id(), "en": each.told_en()} for each in proof.findings],
         "more": proof.more,
         "dropped": [{"id": each.told_id(), "en": each.told_en()} for each in dropped],
         "unread": proof.unread,
