@@ -48,19 +48,20 @@ from agent.core.station import Station
 from agent.core.tally import Tally
 from agent.edge import clock, control, memory, systemd
 from agent.edge.broker import Courier
-from agent.edge.card import IN_MEMORY_BYTES, SPOOL, Place
+from agent.edge.card import Place
 from agent.edge.child import Examiner
 from agent.edge.choice import Choice
 from agent.edge.given import Given
 from agent.edge.icmp import Prober
 from agent.edge.inbox import Inbox
 from agent.edge.kernel import Kernel
+from agent.edge.lasting import LastingSpool
 from agent.edge.metrics import Responder
 from agent.edge.modem import Modems
 from agent.edge.renewer import Renewer
 from agent.edge.sealer import Sealer
 from agent.edge.seen import Mirror
-from agent.edge.spool import BYTES_AT_MOST, Head, Spool
+from agent.edge.spool import Head
 from agent.edge.stamp import Asker
 from agent.edge.tester import Tester
 from agent.edge.traffic import Traffic
@@ -98,9 +99,7 @@ class Daemon:
         self._station, self._version = station, version
         self._tally = Tally()
         self._boot = Boot(os.urandom(6).hex(), now)
-        self._place = place or Place(state_dir, state_dir)
-        room = IN_MEMORY_BYTES if self._place.why else BYTES_AT_MOST
-        self._spool = Spool(state_dir / SPOOL, station.station, self._boot.name, room)
+        self._spool = LastingSpool(place or Place(state_dir, state_dir), station.station, self._boot.name)
         known, self._memory_set_aside = memory.read(state_dir / "memory.json")
         self._memory = memory.Writer(state_dir / "memory.json")
         self._choice = Choice(state_dir)
@@ -255,7 +254,10 @@ class Daemon:
 
     def _put(self, body: Fact | Summary | Seal, stamp: Stamp) -> None:
         """In the card's thread."""
+        place = self._spool.place
         dropped = self._spool.put(body, stamp)
+        if self._spool.place != place:
+            self._tell(Noticed("CARD_UNWRITABLE", {"why": self._spool.place.why}))
         self._courier.poke()
         if dropped is not None:
             told = {"first_seq": dropped.first, "last_seq": dropped.last}
@@ -298,9 +300,10 @@ class Daemon:
 
     def _tell_start(self) -> None:
         self.emit(Noticed("AGENT_STARTED", {"boot": self._boot.name}))
-        if self._place.why:
-            self.emit(Noticed("CARD_UNWRITABLE", {"why": self._place.why}))
-        if self._place.is_back:
+        place = self._spool.place
+        if place.why:
+            self.emit(Noticed("CARD_UNWRITABLE", {"why": place.why}))
+        if place.is_back:
             self.emit(Noticed("CARD_WRITABLE", {}))
         if self._spool.set_aside is not None:
             self.emit(Noticed("SPOOL_RESET", {"set_aside": str(self._spool.set_aside)}))
@@ -365,7 +368,7 @@ class Daemon:
         return self._hand_in(BandwidthMeasured(measured.uplink, measured))
 
     def _status(self) -> dict[str, Any]:
-        state = self._core.state(time.monotonic())
+        state, place = self._core.state(time.monotonic()), self._spool.place
         keys = ("name", "interface", "health", "since_s", "rtt_ms", "loss", "carries_traffic")
         plans = {name: told(line.plan) for name, line in self._core.lines.items() if line.plan is not None}
         return {
@@ -379,7 +382,7 @@ class Daemon:
                 for uplink in state.uplinks
             ],
             "configuration": self._trial.told,
-            "card": {"why": self._place.why, "instead": str(self._place.state_dir)} if self._place.why else None,
+            "card": {"why": place.why, "instead": str(place.state_dir)} if place.why else None,
             "centre": {"connected": self._courier.connected, "unsent": self._spool.unsent},
         }
 

@@ -1,8 +1,8 @@
-"""Where the agent keeps its state: on the card, or in memory while the card takes nothing. Decided once, at start.
+"""Where the agent keeps its state: on the card, or in memory while the card takes nothing. Decided at start.
 
 In memory is a folder of the system's runtime directory, a tmpfs. It begins as a copy of what the card held, so that a
 run goes on where the last one was; the identity is read from the card, through links. A later start at which the card
-takes writes again puts all of it back.
+takes writes again puts all of it back. In the midst of a run only the spool leaves a card, so that reports go on.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ SHARE = 0.5  # of what is free there a copied spool may take: others live in /ru
 SPOOL, JOURNAL = "spool.sqlite3", "spool.sqlite3-wal"
 NOT_COPIED = "spool.not-copied"
 LINKED = (identity.KEY, identity.CERTIFICATE, identity.TOLD, identity.AUTHORITY)
-CARRIED = (owner.FILE, "memory.json", "commands.json", "last-time", "sysctls-before.json", "choice.json", "config.json")
+CARRIED = ("memory.json", "commands.json", "last-time", "sysctls-before.json", "choice.json", "config.json", owner.FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def current(card: Path) -> Path:
     """Where the state of this state directory is now, for every command but `run`."""
     instead = _instead(card)
     try:
-        return instead if instead.exists() else card
+        return instead if (instead / owner.FILE).exists() else card
     except OSError:  # who may not look there may not look at the card either, and is told so
         return card
 
@@ -73,8 +73,24 @@ def settle(card: Path) -> Place:
         if why.errno not in CARD_FAILS or _is_new(card):
             raise
         reason = why.strerror or str(why)
-    if not instead.exists():
+    if not (instead / owner.FILE).exists():
         _take_over(card, instead)
+    return Place(card, instead, reason)
+
+
+def leave(card: Path) -> Place | None:
+    """What is in the spool goes on in memory, and all else stays; None while the card takes writes. Raises OSError."""
+    try:
+        _try(card)
+    except OSError as why:
+        if why.errno not in CARD_FAILS:
+            raise
+        instead, reason = _instead(card), why.strerror or str(why)
+    else:
+        return None
+    instead.mkdir(mode=0o750, parents=True, exist_ok=True)
+    if not _take_spool(card, instead):
+        raise OSError(errno.ENOSPC, f"there is no room for the spool in {instead}")
     return Place(card, instead, reason)
 
 
@@ -112,24 +128,30 @@ def _is_new(card: Path) -> bool:
 
 
 def _take_over(card: Path, instead: Path) -> None:
-    """Whole or not at all. Raises OSError when memory does not take it."""
-    making = instead.with_name(f"{instead.name}.new")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(mode=0o750, parents=True)
-    (making / "config").mkdir(mode=0o700)
+    """Whole when the last file is there, which says whose it is. Raises OSError when memory does not take it."""
+    instead.mkdir(mode=0o750, parents=True, exist_ok=True)
+    (instead / "config").mkdir(mode=0o700, exist_ok=True)
     for name in LINKED:
-        (making / name).symlink_to(card / name)
+        (instead / name).unlink(missing_ok=True)
+        (instead / name).symlink_to(card / name)
+    if not _take_spool(card, instead):
+        (instead / NOT_COPIED).touch()
+        log.error("%s stays on the card, and is not sent from there", card / SPOOL)
     for name in _carried(card):
-        _copy_out(card / name, making / name)
-    size = sum((card / name).stat().st_size for name in (SPOOL, JOURNAL) if (card / name).exists())
-    room = os.statvfs(making)
+        _copy_out(card / name, instead / name)
+
+
+def _take_spool(card: Path, instead: Path) -> bool:
+    """Whether it is in memory, with its journal, which comes first. Raises OSError when memory does not take it."""
+    if (instead / SPOOL).exists():
+        return True  # it left in the midst of the last run
+    try:
+        size = sum((card / name).stat().st_size for name in (JOURNAL, SPOOL) if (card / name).exists())
+    except OSError:
+        return False
+    room = os.statvfs(instead)
     fits = size <= SHARE * room.f_bavail * room.f_frsize
-    if not (fits and all(_copy_out(card / name, making / name) for name in (SPOOL, JOURNAL))):
-        for name in (SPOOL, JOURNAL):
-            (making / name).unlink(missing_ok=True)
-        (making / NOT_COPIED).touch()
-        log.error("%s stays on the card with its %s bytes, and is not sent from there", card / SPOOL, size)
-    making.replace(instead)
+    return fits and all(_copy_out(card / name, instead / name) for name in (JOURNAL, SPOOL))
 
 
 def _copy_out(source: Path, target: Path) -> bool:

@@ -104,12 +104,12 @@ class Spool:
         self._step = self._looked_at = 0
         """Of making room: which step, and up to which place it has been."""
         try:
-            self._database = _open(path)
+            self._database = open_database(path)
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
             self.set_aside = move_aside(path)
-            self._database = _open(path)
+            self._database = open_database(path)
         former = self._number("SELECT max(id) FROM epoch")
         with self._database:
             self._database.execute(f"DELETE FROM epoch WHERE id < ? AND NOT {HELD}", (former,))
@@ -333,7 +333,7 @@ class Spool:
         return int(row[0] or 0) if row else 0
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def open_database(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, check_same_thread=False, timeout=5)
     try:
         database.execute("PRAGMA journal_mode = WAL")

@@ -11,6 +11,8 @@ import pytest
 
 from agent.edge import card, identity, owner
 from agent.edge.card import SPOOL, Place
+from agent.edge.lasting import LastingSpool
+from agent.edge.spool import BYTES_AT_MOST
 from tests.edge.records import STAMP, begun
 from wire.messages import Fact
 
@@ -95,13 +97,13 @@ def test_what_was_committed_and_not_yet_moved_into_the_database_is_copied_too(us
     assert (used / card.JOURNAL).stat().st_size
     with closing(sqlite3.connect(f"file:{used / SPOOL}?immutable=1", uri=True)) as without_journal:
         assert without_journal.execute("SELECT count(*) FROM record").fetchone()[0] == 3
-    leave_open(used)
+    fill(used)
     assert held(card.settle(used).state_dir) == 4
     spool.close()
 
 
-def leave_open(used: Path) -> None:
-    """Full: unlike a read-only one, a file system may be so while a file is open for writing."""
+def fill(used: Path) -> None:
+    """A file system cannot be made read-only while a file is open for writing; it can be full."""
     with (used / "photos").open("wb", buffering=0) as photos:
         try:
             while photos.write(bytes(65_536)):
@@ -163,14 +165,81 @@ def test_a_spool_on_the_card_that_was_damaged_meanwhile_is_replaced(used: Path) 
     assert held(used) == 4
 
 
-def test_a_copy_that_was_cut_off_is_made_anew(used: Path, runtime: Path) -> None:
+@pytest.mark.usefixtures("runtime")
+def test_a_copy_that_was_cut_off_is_made_anew(used: Path) -> None:
     read_only(used)
     place = card.settle(used)
-    place.state_dir.rename(place.state_dir.with_name(f"{place.state_dir.name}.new"))
-    (runtime / f"{place.state_dir.name}.new" / "memory.json").unlink()
+    for name in (owner.FILE, "memory.json", SPOOL):
+        (place.state_dir / name).unlink()
     assert card.current(used) == used
-    assert (card.settle(used).state_dir / "memory.json").read_text() == "learnt"
-    assert [folder.name for folder in runtime.iterdir()] == [place.state_dir.name]
+    assert card.settle(used) == place
+    assert card.current(used) == place.state_dir
+    assert (place.state_dir / "memory.json").read_text() == "learnt"
+    assert held(place.state_dir) == 3
+
+
+@pytest.mark.usefixtures("runtime")
+def test_in_the_midst_of_a_run_the_spool_alone_goes_on_in_memory(used: Path) -> None:
+    spool = LastingSpool(Place(used, used), STATION, "run")
+    spool.put(Fact("NO_UPLINK"), STAMP)
+    assert spool.place == Place(used, used)
+    fill(used)
+    for _ in range(3):
+        spool.put(Fact("NO_UPLINK"), STAMP)
+    assert spool.place.why == "No space left on device"
+    assert (held(used), held(spool.place.state_dir), spool.unsent) == (4, 7, 7)
+    assert card.current(used) == used
+    spool.close()
+    (used / "memory.json").write_text("")
+    place = card.settle(used)
+    assert place == spool.place
+    assert (place.state_dir / identity.KEY).read_text() == "secret"
+    (used / "photos").unlink()
+    (place.state_dir / "memory.json").write_text("learnt later")
+    assert card.settle(used).is_back
+    assert held(used) == 7
+    assert (used / "memory.json").read_text() == "learnt later"
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_spool_that_left_comes_back_alone_when_the_card_takes_writes_at_the_next_start(used: Path) -> None:
+    spool = LastingSpool(Place(used, used), STATION, "run")
+    fill(used)
+    for _ in range(2):
+        spool.put(Fact("NO_UPLINK"), STAMP)
+    spool.close()
+    (used / "photos").unlink()
+    (used / "memory.json").write_text("learnt on the card meanwhile")
+    assert card.settle(used).is_back
+    assert held(used) == 5
+    assert (used / "memory.json").read_text() == "learnt on the card meanwhile"
+
+
+def test_a_spool_for_which_memory_has_no_room_holds_its_records_until_the_card_takes_them(
+    used: Path, runtime: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime.mkdir()
+    mount("-t", "tmpfs", "-o", "size=16k", "tmpfs", runtime)
+    spool = LastingSpool(Place(used, used), STATION, "run")
+    fill(used)
+    for _ in range(3):
+        spool.put(Fact("NO_UPLINK"), STAMP)
+    assert (spool.place, spool.unsent) == (Place(used, used), 6)
+    assert caplog.text.count("cannot go on in memory either") == 1
+    (used / "photos").unlink()
+    spool.put(Fact("NO_UPLINK"), STAMP)
+    assert held(used) == 7
+    spool.close()
+    subprocess.run(["umount", str(runtime)], check=True)
+
+
+@pytest.mark.usefixtures("runtime")
+def test_in_memory_there_is_less_room(used: Path) -> None:
+    roomy = LastingSpool(Place(used, used), STATION, "run")
+    narrow = LastingSpool(Place(used, used, "why"), STATION, "run")
+    assert (roomy._bytes_at_most, narrow._bytes_at_most) == (BYTES_AT_MOST, card.IN_MEMORY_BYTES)
+    for each in (roomy, narrow):
+        each.close()
 
 
 @pytest.mark.usefixtures("runtime")

@@ -97,6 +97,11 @@ def unsent(here: Ground) -> int:
     return -1 if status is None else int(status["centre"]["unsent"])
 
 
+def is_committed(here: Ground, code: str) -> bool:
+    with closing(sqlite3.connect(card.current(here.state_dir) / card.SPOOL)) as database:
+        return any(code.encode() in data for (data,) in database.execute("SELECT data FROM record"))
+
+
 @pytest.mark.usefixtures("cell")
 @pytest.mark.parametrize(("spoil", "_mend", "why"), WAYS)
 def test_a_station_whose_card_takes_nothing_at_start_is_measured_switched_and_reported(
@@ -107,8 +112,7 @@ def test_a_station_whose_card_takes_nothing_at_start_is_measured_switched_and_re
         here.ask(do="phase", phase="count", for_s=None)
         wait_until(lambda: "PHASE_SET" in here.told(), START_S)
         here.end()
-        kept = unsent_on(here.state_dir)
-        assert kept
+        assert is_committed(here, "AGENT_STOPPED")
         spoil(here)
         before = leaves_of(here.state_dir)
         centre.start()
@@ -125,11 +129,6 @@ def test_a_station_whose_card_takes_nothing_at_start_is_measured_switched_and_re
         assert leaves_of(here.state_dir) == before
 
 
-def unsent_on(state_dir: Path) -> int:
-    with closing(sqlite3.connect(state_dir / card.SPOOL)) as database:
-        return int(database.execute("SELECT count(*) FROM record").fetchone()[0])
-
-
 @pytest.mark.usefixtures("cell")
 @pytest.mark.parametrize(("spoil", "mend", "_why"), WAYS)
 def test_what_memory_holds_outlives_a_kill_goes_back_to_the_card_and_is_sent(
@@ -141,7 +140,7 @@ def test_what_memory_holds_outlives_a_kill_goes_back_to_the_card_and_is_sent(
         spoil(here)
         here.start()
         here.ask(do="phase", phase="upload", for_s=None)
-        wait_until(lambda: "PHASE_SET" in here.told(), START_S)
+        wait_until(lambda: is_committed(here, "PHASE_SET"), START_S)
         held = unsent(here)
         here.end(signal.SIGKILL)
         here.start()
@@ -160,6 +159,27 @@ def test_what_memory_holds_outlives_a_kill_goes_back_to_the_card_and_is_sent(
         wait_until(lambda: "CARD_WRITABLE" in codes(centre), START_S)
         assert codes(centre).count("CARD_UNWRITABLE") == 2
         assert codes(centre).count("PHASE_SET") == 1
+
+
+@pytest.mark.usefixtures("cell")
+def test_a_card_that_fills_up_while_the_agent_runs_stops_no_report(tmp_path: Path) -> None:
+    with polling_station(tmp_path) as (here, centre):
+        centre.start()
+        here.start()
+        wait_until(lambda: "AGENT_STARTED" in codes(centre), START_S)
+        fill(here)
+        here.ask(do="phase", phase="count", for_s=None)
+        wait_until(lambda: {"PHASE_SET", "CARD_UNWRITABLE"} <= set(codes(centre)), START_S)
+        assert "card: cannot be written (No space left on device)" in here.run("status").stdout
+        centre.kill()
+        here.ask(do="phase", phase="upload", for_s=None)
+        wait_until(lambda: here.told().count("PHASE_SET") == 2, START_S)
+        here.end()
+        free(here)
+        here.start()
+        centre.start()
+        wait_until(lambda: "CARD_WRITABLE" in codes(centre), START_S)
+        assert (codes(centre).count("PHASE_SET"), codes(centre).count("CARD_UNWRITABLE")) == (2, 1)
 
 
 @pytest.mark.usefixtures("cell")
