@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 
-from agent.core.events import HandedOver
+from msgspec import structs
+
+from agent.core.events import HandedOver, ShowState
 from wire import chain
-from wire.messages import Fact, Former, Record, Seal, Stamp, Summary, encode
+from wire.messages import Fact, Former, Record, Seal, Stamp, Summary, UplinkState, encode
 
 SUMMARY_EVERY_S = 60
+ANOTHER_RTT = 1.5  # so many times as long, or as short: half of it is what LTE does by itself
+ANOTHER_FORECAST = 1.25  # people see it as "about so long"
+ANOTHER_LOSS = 0.1  # of 20 echoes at least, so that no single one makes news
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +62,31 @@ class Numbering:
 def handed_over(done: HandedOver) -> Fact:
     code = "HANDED_OVER" if done.moved else "FLOWS_LEFT"
     return Fact(code, evidence={"took_ms": done.took_ms, "flows": done.flows, "sockets": done.sockets})
+
+
+def is_news(shown: ShowState, state: ShowState) -> bool:
+    """Whether somebody who was shown the former should see the latter now; each minute's summary tells what drifts."""
+    if shown.active != state.active or len(shown.uplinks) != len(state.uplinks):
+        return True
+    return any(_differs(before, after) for before, after in zip(shown.uplinks, state.uplinks, strict=True))
+
+
+def _differs(before: UplinkState, after: UplinkState) -> bool:
+    photos_s = [each.forecast.photos_s if each.forecast else None for each in (before, after)]
+    return (
+        _lasting(before) != _lasting(after)
+        or _is_another(before.rtt_ms, after.rtt_ms, ANOTHER_RTT)
+        or _is_another(photos_s[0], photos_s[1], ANOTHER_FORECAST)
+        or (before.loss is None) != (after.loss is None)
+        or abs((before.loss or 0.0) - (after.loss or 0.0)) >= ANOTHER_LOSS
+    )
+
+
+def _lasting(uplink: UplinkState) -> UplinkState:
+    return structs.replace(uplink, since_s=0.0, rtt_ms=None, loss=None, signal=None, forecast=None)
+
+
+def _is_another(before: float | None, after: float | None, times: float) -> bool:
+    if before is None or after is None:
+        return before is not after
+    return not before / times < after < before * times

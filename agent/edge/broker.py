@@ -8,13 +8,14 @@ import logging
 import os
 import random
 import select
+import socket
 import sqlite3
 import ssl
 import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,7 +28,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.core.decide import Phase
 from agent.core.events import Event, Noticed, ShowState
-from agent.core.report import Line
+from agent.core.report import Line, is_news
 from agent.core.station import Station
 from agent.edge import identity, trust
 from agent.edge.identity import NoIdentity
@@ -56,7 +57,8 @@ from wire.topics import Address, Down, Up
 
 log = logging.getLogger(__name__)
 
-KEEPALIVE_S = 15  # a broker that vanished is noticed within one and a half of it
+KEEPALIVE_S = 65  # ALIVE_EVERY_S and a little; the broker says the will after one and a half of it
+ANSWER_S = 20  # all that we say is to be acknowledged; when nothing is for so long, this connection is of no use
 CONNECT_S = 3
 BACKOFF_S = (0.5, 30.0)  # first and longest wait between attempts; each is drawn from half to all of it
 IN_FLIGHT = 20  # deliveries that the broker has not acknowledged yet
@@ -65,6 +67,8 @@ BACKLOG_BYTES_PER_S = {Phase.NORMAL: 16_000, Phase.COUNT: 1250, Phase.UPLOAD: 12
 """What is old can wait: a day offline takes ten seconds, or two minutes while the line is needed for results."""
 ENVELOPE_BYTES = 256  # of a delivery, around its records
 GAP_BYTES = 160
+STATE_EVERY_S = 300  # with the records of that minute; one that differs is shown at once
+ALIVE_EVERY_S = 63  # when a minute's records do not say that we live, a state does; nothing else is a ping
 RESEND_S = 30  # the broker took them, the centre did not say so: send again, it knows doubles
 LAST_WORDS_S = 2
 WHY_LETTERS = 160
@@ -88,9 +92,19 @@ class _Session:
     progress_at: float = 0.0
     backlog_at: float = 0.0
     """Not before then, so that the backlog leaves room for what is new."""
+    heard_at: float = 0.0
+    """Of what the broker owes us, the last came then; or then we began to wait."""
     shown: ShowState | None = None
+    shown_at: float = 0.0
+    alive_at: float = 0.0
+    """Then the centre was told something that was new."""
     trouble: str = ""
-    """What the network's library said of it last."""
+    """What the network's library said of it last, or why it was given up."""
+
+    @property
+    def waits(self) -> bool:
+        """For the broker to say something."""
+        return self.in_flight > 0 or not self.subscribed
 
 
 class Courier:
@@ -197,6 +211,7 @@ class Courier:
         client.will_set(self._topic(Up.STATE), pack(encode(self._goodbye(session))), qos=1, retain=True)
         client.on_log = lambda *arguments: self._on_log(session, arguments[2], arguments[3])
         client.connect(self._host, self._port, KEEPALIVE_S)
+        session.heard_at = time.monotonic()
         if trusted is not None and trusted.forgiven and not self._forgiven:
             self._forgiven = True
             self._tell(Noticed("CLOCK_FORGIVEN", {"why": trusted.forgiven}))
@@ -207,7 +222,10 @@ class Courier:
         client = session.client
         while not (self._moved or self._stopping or session.refused):
             connection = client.socket()
-            if connection is None:
+            if not isinstance(connection, socket.socket):
+                break
+            if session.waits and time.monotonic() > session.heard_at + ANSWER_S:
+                session.trouble = f"it has answered nothing for {ANSWER_S:g} s"
                 break
             pause_s = min(max(session.backlog_at - time.monotonic(), 0.0) or 1.0, 1.0)
             readable = _decrypted(connection) or self._wait(
@@ -217,21 +235,25 @@ class Courier:
                 break
             if client.want_write():
                 client.loop_write()
-            client.loop_misc()
             if session.subscribed:
-                self._publish(session)
+                with _together(connection):
+                    self._publish(session)
         if self._stopping and session.subscribed:
             self._say_goodbye(session)
         client.disconnect()
         if (connection := client.socket()) is not None:
             connection.close()
         if session.subscribed and not self._stopping:
-            log.info("broker connection ended%s", ", traffic moved" if self._moved else "")
+            why = "traffic moved" if self._moved else session.trouble
+            log.info("broker connection ended%s", f", {why}" if why else "")
 
     def _publish(self, session: _Session) -> None:
-        if session.shown is not self._state:
-            session.shown = self._state
-            self._send(session, Up.STATE, pack(encode(self._birth(session))), retain=True)
+        if (
+            session.shown is None
+            or is_news(session.shown, self._state)
+            or time.monotonic() > session.alive_at + ALIVE_EVERY_S
+        ):
+            self._show(session)
         while self._answers and session.in_flight < IN_FLIGHT:
             self._send(session, Up.RESULT, command.encode(self._answers.popleft()))
         now = time.monotonic()
@@ -249,13 +271,24 @@ class Courier:
             session.sent = load.place(lines[-1].seq)
             between = [each for each in found if isinstance(each, Gap)]
             records = tuple(msgspec.Raw(line.data) for line in lines)
+            if now > session.shown_at + STATE_EVERY_S:
+                self._show(session)
+            if session.sent == self._spool.last():
+                session.alive_at = now
             delivery = Delivery(self._station, load.oldest, records, (*load.below, *between))
             kind, payload = _kind(lines), pack(encode(delivery))
             self._send(session, kind, payload)
             if kind is Up.LOG:
                 session.backlog_at = now + len(payload) / BACKLOG_BYTES_PER_S[Phase(self._state.phase)]
 
+    def _show(self, session: _Session) -> None:
+        session.shown, session.shown_at = self._state, time.monotonic()
+        session.alive_at = session.shown_at
+        self._send(session, Up.STATE, pack(encode(self._birth(session))), retain=True)
+
     def _send(self, session: _Session, kind: Up, payload: bytes, retain: bool = False) -> None:
+        if session.in_flight == 0:
+            session.heard_at = time.monotonic()
         session.in_flight += 1
         session.client.publish(self._topic(kind), payload, qos=1, retain=retain)
 
@@ -289,6 +322,7 @@ class Courier:
 
     def _on_publish(self, session: _Session) -> None:
         session.in_flight -= 1
+        session.heard_at = time.monotonic()
 
     def _on_message(self, session: _Session, message: mqtt.MQTTMessage) -> None:
         for kind in (Down.COMMAND, Down.CONFIG):
@@ -366,6 +400,18 @@ def _told(why: Exception) -> Noticed | None:
 def _decrypted(connection: object) -> bool:
     """What TLS has read and decrypted already makes no socket readable."""
     return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
+
+
+@contextlib.contextmanager
+def _together(connection: socket.socket) -> Iterator[None]:
+    """What is written within leaves in one packet if it fits, and what comes back may be acknowledged in one."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
 
 
 def _fitting(load: Load) -> list[Line | Gap]:

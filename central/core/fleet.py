@@ -4,11 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from msgspec import structs
+
 from central.core import dating
 from central.core.intake import Delivered
-from wire.messages import Fact, Health, Stamp, State
+from wire.messages import Fact, Health, Record, Stamp, State, Summary, UplinkState, UplinkSummary
 
-SILENT_AFTER_S = 150.0  # a state is promised each minute: two may be lost on the way before it is called silence
+SILENT_AFTER_S = 150.0  # a summary or a state is promised each minute: two may be late before it is called silence
+FIGURES_FROM = 20  # echoes at least: a state's own figures rest on no fewer, and those of three would jump
 CLOCK_SLACK_S = 5.0  # the centre's own clock may be set back a little without making news from the future
 NEWS_KEPT = 3
 ROUTINE = frozenset({"HANDED_OVER", "FLOWS_LEFT"})  # belongs to a move that is told already; the station's page has it
@@ -44,7 +47,9 @@ class StationView:
     """The newest; None when only records came so far."""
     online: bool = False
     heard_s: float | None = None
-    """When the newest state was heard from the station itself; None when the broker only remembered one."""
+    """When the state was heard from the station itself, or what brought it up to date; None when the broker only
+    remembered one.
+    """
     silent_at_s: float | None = None
     """From then on the station counts as silent, unless it is heard before."""
     delivered_s: float | None = None
@@ -74,7 +79,7 @@ def recall(view: StationView, state: State) -> StationView:
     if not state.online:
         return _part(view, state)
     if state.stamp.boot != view.state.stamp.boot or _is_no_news(view, state):
-        return view  # two boots have no order by themselves; the station's next state, within a minute, settles it
+        return view  # two boots have no order by themselves; the station's next state, within minutes, settles it
     return replace(view, state=state, online=True)
 
 
@@ -102,8 +107,37 @@ def take_in(view: StationView, delivered: Delivered, now_s: float) -> StationVie
         if isinstance(record.body, Fact) and record.body.code not in ROUTINE:
             fresh = News(epoch, record.seq, record.stamp, record.body, now_s)
             found.setdefault((epoch, record.seq), fresh)
+        view = _bring_up_to_date(replace(view, boots=boots), record, now_s)
     newest_first = sorted(found.values(), key=lambda news: (epochs.index(news.epoch), news.seq), reverse=True)
     return replace(view, delivered_s=now_s, epochs=epochs, boots=boots, news=tuple(newest_first[:NEWS_KEPT]))
+
+
+def _bring_up_to_date(view: StationView, record: Record, now_s: float) -> StationView:
+    """A record that was written just now, after the newest state, is a sign of life, and may have newer figures."""
+    known, stamp = view.state, record.stamp
+    if known is None or not view.online or stamp.boot != known.stamp.boot or stamp.uptime_s <= known.stamp.uptime_s:
+        return view
+    happened_s = dating.happened_s(view.boots, stamp)
+    if happened_s is None or now_s - happened_s > dating.ANOTHER_CLOCK_S:
+        return view
+    passed_s = stamp.uptime_s - known.stamp.uptime_s
+    told = {each.name: each for each in record.body.uplinks} if isinstance(record.body, Summary) else {}
+    uplinks = tuple(_newer(uplink, told.get(uplink.name), passed_s) for uplink in known.uplinks)
+    state = structs.replace(known, stamp=stamp, uplinks=uplinks)
+    return replace(view, state=state, heard_s=now_s, silent_at_s=now_s + SILENT_AFTER_S)
+
+
+def _newer(uplink: UplinkState, told: UplinkSummary | None, passed_s: float) -> UplinkState:
+    """The uplink so much later; what a summary cannot tell of it stays as it was."""
+    forecast = uplink.forecast and structs.replace(uplink.forecast, measured_s=uplink.forecast.measured_s + passed_s)
+    uplink = structs.replace(uplink, since_s=uplink.since_s + passed_s, forecast=forecast)
+    if told is None:
+        return uplink
+    uplink = structs.replace(uplink, signal=told.signal)
+    ended = told.answered + told.lost
+    if uplink.health is Health.DEAD or told.rtt_p50_ms is None or ended < FIGURES_FROM:
+        return uplink
+    return structs.replace(uplink, rtt_ms=told.rtt_p50_ms, loss=max(0, told.lost) / ended)
 
 
 def advance(mark: int, oldest: int, later: Iterable[tuple[int, int]]) -> int:

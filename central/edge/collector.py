@@ -20,12 +20,13 @@ from central.edge import store
 from central.edge.papers import Papers, client_context, show_certificate
 from central.edge.store import Arrival
 from wire.messages import Stored, encode
+from wire.packing import pack
 from wire.topics import Address, Down, from_every_station
 
 CLIENT_ID = "siaga-central"
 LARGEST_BATCH = 500
 LONGEST_BATCH_S = 0.25
-LULL_S = 0.05  # when nothing more comes for so long, the batch is not kept waiting
+LULL_S = 0.02  # then the mark comes within the 40 ms in which a station's kernel holds back what it acknowledges
 KEEPALIVE_S = 30
 REDELIVERY_S = 1.25  # longer than the embedded broker's ack_wait: what was not acknowledged then comes before the new
 WAITING_MESSAGES = 2000  # then the network thread waits, and with it the broker
@@ -243,7 +244,7 @@ class Collector:
 
     def _send(self, station: str, mark: Stored) -> None:
         if self._client.is_connected():  # if not, nothing is acknowledged either, and this comes again
-            self._client.publish(Address(station, Down.STORED).topic, encode(mark), qos=1, retain=True)
+            self._client.publish(Address(station, Down.STORED).topic, pack(encode(mark)), qos=1, retain=True)
 
     def _complain(self, kind: str, sentence: str) -> None:
         count = self._complaints.due(kind, time.monotonic())

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from central.core import dating, fleet
 from central.core.fleet import SILENT_AFTER_S, StationView, Word, advance, hear, recall, take_in, word
 from central.core.intake import opened
 from tests.central.station import SANGATTA, delivery, fact, stamp, state, summary, uplink, will
-from wire.messages import Active, Health
+from wire.messages import Active, Forecast, Health, Record, Signal
 
 NEW = StationView(SANGATTA)
 
@@ -116,6 +117,76 @@ def test_the_time_of_a_fact_is_the_centres_clock_also_after_a_restart() -> None:
     assert dating.happened_s(view.boots, stamp(50, boot="one")) == 990
     assert dating.happened_s(view.boots, stamp(1, boot="two")) == 1996
     assert dating.happened_s(view.boots, stamp(1, boot="three")) is None
+
+
+def minute(uptime_s: float, boot: str = "boot-1", **figures: object) -> Record:
+    """A summary written then; its figures are those of 60 echoes."""
+    record = summary(1)
+    (measured,) = record.body.uplinks
+    body = msgspec.structs.replace(record.body, uplinks=(msgspec.structs.replace(measured, **figures),))
+    return msgspec.structs.replace(record, stamp=stamp(uptime_s, boot), body=body)
+
+
+def told(view: StationView, record: Record, now_s: float) -> StationView:
+    return take_in(view, opened(delivery([record])), now_s)
+
+
+def test_a_summary_is_a_sign_of_life_and_has_the_newer_figures() -> None:
+    signal, before = Signal("lte", rsrp_dbm=-90), hear(NEW, state(uptime_s=60), 1000)
+    after = told(before, minute(120, rtt_p50_ms=9.5, lost=6, answered=54, signal=signal), 1060)
+    fibre, lte = after.state.uplinks
+    assert (fibre.rtt_ms, fibre.loss, fibre.signal, fibre.since_s) == (9.5, 0.1, signal, 120.0)
+    assert (lte.rtt_ms, lte.loss, lte.since_s) == (8.4, 0.01, 120.0), "of which the summary says nothing"
+    assert (after.heard_s, after.silent_at_s) == (1060, 1060 + SILENT_AFTER_S)
+    assert after.state.session == before.state.session
+    assert hear(after, state(uptime_s=119), 1061) == after, "an older state is older than the figures"
+
+
+def test_how_old_a_forecast_is_goes_on_with_the_figures() -> None:
+    forecast = Forecast(20.0, 0.4, 8.0, 30.0)
+    view = hear(NEW, state(uplinks=(msgspec.structs.replace(uplink("fibre"), forecast=forecast),)), 1000)
+    assert told(view, minute(120), 1060).state.uplinks[0].forecast == Forecast(20.0, 0.4, 8.0, 90.0)
+
+
+@pytest.mark.parametrize("figures", [{"answered": 4, "lost": 0}, {"rtt_p50_ms": None}])
+def test_figures_of_a_few_echoes_are_no_newer_ones(figures: dict[str, object]) -> None:
+    fibre = told(hear(NEW, state(), 1000), minute(120, **figures), 1060).state.uplinks[0]
+    assert (fibre.rtt_ms, fibre.loss) == (8.4, 0.01)
+
+
+def test_what_a_dead_uplink_did_before_is_not_what_it_does() -> None:
+    view = hear(NEW, state(uplinks=(uplink("fibre", Health.DEAD),)), 1000)
+    assert told(view, minute(120, rtt_p50_ms=9.5), 1060).state.uplinks[0].rtt_ms == 8.4
+
+
+def test_a_fact_is_a_sign_of_life_too() -> None:
+    record = msgspec.structs.replace(fact(1), stamp=stamp(100.0))
+    assert told(hear(NEW, state(uptime_s=60), 1000), record, 1040).heard_s == 1040
+
+
+@pytest.mark.parametrize("uptime_s", [1.0, 60.0])
+def test_what_was_written_before_the_state_is_no_sign_of_life(uptime_s: float) -> None:
+    view = hear(NEW, state(uptime_s=60), 1000)
+    assert told(view, minute(uptime_s), 1100) == replace(
+        told(view, minute(uptime_s), 1100), state=view.state, heard_s=1000
+    )
+
+
+def test_records_of_another_boot_or_that_come_late_do_not_make_a_state_newer() -> None:
+    view = hear(NEW, state(uptime_s=60), 1000)
+    for record, now_s in ((minute(120, boot="boot-0"), 1060), (minute(120), 1060 + dating.ANOTHER_CLOCK_S + 1)):
+        assert (told(view, record, now_s).state, told(view, record, now_s).heard_s) == (view.state, 1000)
+
+
+def test_no_record_brings_back_a_station_whose_will_was_heard() -> None:
+    view = hear(hear(NEW, state(uptime_s=60), 1000), will(), 1010)
+    after = told(view, minute(70), 1011)
+    assert (after.online, after.heard_s) == (False, 1000)
+
+
+def test_of_a_state_that_was_only_remembered_the_next_summary_says_when() -> None:
+    view = recall(hear(NEW, state(uptime_s=60), 1000), state(uptime_s=90))
+    assert told(view, minute(120), 1061).heard_s == 1061
 
 
 def test_a_station_is_shown_as_people_read_it() -> None:

@@ -1,10 +1,8 @@
-"""What the tests of the edges share: waiting for a state, and a cell for those that need the real kernel."""
+"""What the tests of the edges share: a cell for those that need the real kernel, brokers and couriers, and waiting."""
 
-import asyncio
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +10,15 @@ import pytest
 
 import lab.cell
 import lab.namespace
+from tests.edge.brokers import broker as broker
+from tests.edge.brokers import courier_to as courier_to
+from tests.edge.brokers import listen as listen
+from tests.edge.brokers import spool as spool
+from tests.edge.brokers import told as told
 from tests.edge.link import space
+from tests.edge.waiting import become as become
+from tests.edge.waiting import wait_until as wait_until
 from tests.namespaces import neighbours_fetch
-
-
-def wait_until(is_so: Callable[[], bool], patience_s: float = 10.0) -> None:
-    """Fails when it does not become so in time."""
-    deadline_s = time.monotonic() + patience_s
-    while not is_so():
-        assert time.monotonic() < deadline_s, f"not so within {patience_s} s"
-        time.sleep(0.005)
-
-
-async def become(is_so: Callable[[], bool], patience_s: float = 10.0) -> None:
-    """The same, while a loop of asyncio goes on."""
-    async with asyncio.timeout(patience_s):
-        while not is_so():
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture
