@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import logging
 import os
 import shutil
 import sqlite3
@@ -22,6 +21,7 @@ from agent.core.given import roll_back
 from agent.core.station import Family, Station
 from agent.edge import card, control, key, owner, privileges, systemd
 from agent.table import table
+from wire import journal
 
 GOOD, MISTAKE, NOT_RUNNING, NOT_MEASURED, NOT_NOW = 0, 2, 3, 4, 5
 PHASES = "while votes are counted (count) and sent (upload), traffic stays where it is unless its uplink fails"
@@ -74,7 +74,7 @@ def _run(parsed: argparse.Namespace) -> int:
         return _again()
     if found.start():
         return _again()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    journal.log("%(levelname)s %(message)s")
     from agent.daemon import Daemon  # the other commands need none of its imports, and start in a tenth of a second
 
     async def live() -> bool:

@@ -19,6 +19,7 @@ from central.edge.broker import Broker, BrokerError, find_program, listener, rea
 from central.edge.enrolment import Enrolment, EnrolmentError, Offer, config_mistake
 from central.edge.papers import Papers, session_name
 from central.edge.web import settings as web_settings
+from wire import journal
 
 LOOK_EVERY_S = 0.25
 RESTART_FIRST_S = 0.25
@@ -52,7 +53,7 @@ class Part(Protocol):
 
 def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; raises CannotStart."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    journal.log("%(levelname)s %(name)s: %(message)s")
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
     stopping = threading.Event()

@@ -273,7 +273,7 @@ class Courier:
             records = tuple(msgspec.Raw(line.data) for line in lines)
             if now > session.shown_at + STATE_EVERY_S:
                 self._show(session)
-            if session.sent == self._spool.last():
+            if self._spool.after(session.sent, 1) is None:
                 session.alive_at = now
             delivery = Delivery(self._station, load.oldest, records, (*load.below, *between))
             kind, payload = _kind(lines), pack(encode(delivery))

@@ -155,11 +155,6 @@ class Spool:
         with self._lock:
             return self._number("SELECT min(place) FROM record") or None
 
-    def last(self) -> int:
-        """The place of the newest record that was numbered."""
-        with self._lock:
-            return (self._id << SEQ_BITS) + self._numbering.last_seq
-
     def after(self, place: int, limit: int) -> Load | None:
         """Up to `limit` records behind this place, of the first epoch that has some; None when there is none."""
         with self._lock:
