@@ -113,7 +113,7 @@ class UplinkState(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True, tag="state"):
-    """How the station is now. Retained: birth, each change, each minute; the last will is one with online=False."""
+    """How the station is now. Retained: birth, each change, each five minutes; a last will has online=False."""
 
     station: str
     session: str

@@ -164,18 +164,21 @@ def test_a_fact_is_a_sign_of_life_too() -> None:
     assert told(hear(NEW, state(uptime_s=60), 1000), record, 1040).heard_s == 1040
 
 
-@pytest.mark.parametrize("uptime_s", [1.0, 60.0])
+@pytest.mark.parametrize("uptime_s", [30.0, 60.0])
 def test_what_was_written_before_the_state_is_no_sign_of_life(uptime_s: float) -> None:
-    view = hear(NEW, state(uptime_s=60), 1000)
-    assert told(view, minute(uptime_s), 1100) == replace(
-        told(view, minute(uptime_s), 1100), state=view.state, heard_s=1000
-    )
+    view = told(before := hear(NEW, state(uptime_s=60), 1000), minute(uptime_s, rtt_p50_ms=9.5), 1020)
+    assert (view.state, view.heard_s, view.silent_at_s) == (before.state, 1000, before.silent_at_s)
 
 
-def test_records_of_another_boot_or_that_come_late_do_not_make_a_state_newer() -> None:
+def test_what_an_earlier_run_wrote_is_no_sign_of_life() -> None:
+    view = hear(hear(NEW, state(uptime_s=100, boot="boot-0"), 900), state(uptime_s=1), 1000)
+    assert told(view, minute(199, boot="boot-0"), 1001).heard_s == 1000
+
+
+def test_what_comes_late_makes_no_state_newer() -> None:
     view = hear(NEW, state(uptime_s=60), 1000)
-    for record, now_s in ((minute(120, boot="boot-0"), 1060), (minute(120), 1060 + dating.ANOTHER_CLOCK_S + 1)):
-        assert (told(view, record, now_s).state, told(view, record, now_s).heard_s) == (view.state, 1000)
+    after = told(view, minute(120), 1060 + dating.ANOTHER_CLOCK_S + 1)
+    assert (after.state, after.heard_s) == (view.state, 1000)
 
 
 def test_no_record_brings_back_a_station_whose_will_was_heard() -> None:

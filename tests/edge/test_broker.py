@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from agent.core.decide import Phase
-from agent.core.events import Event, ShowState
+from agent.core.events import ShowState
 from agent.core.report import Numbering
 from agent.edge import broker as module
 from agent.edge import spool as spool_module

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from tests.wire.samples import SAMPLES
 from wire.messages import LARGEST_BYTES, BadMessage, Stored, decode, encode
-from wire.packing import DICTIONARY, PACKED, pack, unpack
+from wire.packing import FIRST, PACKED, SECOND, pack, unpack
 
 
-def packed(data: bytes) -> bytes:
-    packing = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=DICTIONARY)
-    return PACKED + packing.compress(data) + packing.flush()
+def packed(data: bytes, number: bytes = PACKED, dictionary: bytes = SECOND) -> bytes:
+    packing = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=dictionary)
+    return number + packing.compress(data) + packing.flush()
 
 
 @given(st.binary(max_size=2000).map(lambda data: b"{" + data))
@@ -36,8 +36,20 @@ def test_plain_json_is_read_as_well() -> None:
     assert unpack(b"", LARGEST_BYTES) == b""
 
 
-def test_a_dictionary_is_never_changed() -> None:
-    assert hashlib.sha256(DICTIONARY).hexdigest()[:16] == "1b5aefd805138aec"
+@pytest.mark.parametrize(
+    ("number", "dictionary", "digest"), [(b"\x01", FIRST, "1b5aefd805138aec"), (b"\x02", SECOND, "31dd7cc98527dc8a")]
+)
+def test_a_dictionary_is_never_changed_and_what_was_packed_with_an_older_one_is_read(
+    number: bytes, dictionary: bytes, digest: str
+) -> None:
+    assert hashlib.sha256(dictionary).hexdigest()[:16] == digest
+    data = encode(SAMPLES["stored"])
+    assert unpack(packed(data, number, dictionary), LARGEST_BYTES) == data
+
+
+def test_a_payload_of_a_dictionary_that_is_not_known_is_a_bad_message() -> None:
+    with pytest.raises(BadMessage):
+        decode(packed(encode(SAMPLES["stored"]), b"\x03"), Stored)
 
 
 @pytest.mark.parametrize(
