@@ -201,6 +201,11 @@ def test_in_the_midst_of_a_run_the_spool_alone_goes_on_in_memory(used: Path) -> 
     assert (used / "memory.json").read_text() == "learnt later"
 
 
+def test_a_card_that_takes_writes_is_not_left(used: Path, runtime: Path) -> None:
+    assert card.leave(used) is None
+    assert not runtime.exists()
+
+
 @pytest.mark.usefixtures("runtime")
 def test_a_spool_that_left_comes_back_alone_when_the_card_takes_writes_at_the_next_start(used: Path) -> None:
     spool = LastingSpool(Place(used, used), STATION, "run")
