@@ -10,13 +10,11 @@ import random
 import select
 import socket
 import sqlite3
-import ssl
 import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -32,8 +30,8 @@ from agent.core.report import Line, is_news
 from agent.core.station import Station
 from agent.edge import identity, trust
 from agent.edge.identity import NoIdentity
+from agent.edge.session import Session, decrypted, refusal, to_be_told, together
 from agent.edge.spool import Load, Spool
-from agent.edge.trust import Misdated
 from wire import command
 from wire.command import Result
 from wire.messages import (
@@ -41,7 +39,6 @@ from wire.messages import (
     Active,
     BadMessage,
     Delivery,
-    Evidence,
     Fact,
     Gap,
     Stamp,
@@ -71,40 +68,10 @@ STATE_EVERY_S = 300  # with the records of that minute; one that differs is show
 ALIVE_EVERY_S = 63  # when a minute's records do not say that we live, a state does; nothing else is a ping
 RESEND_S = 30  # the broker took them, the centre did not say so: send again, it knows doubles
 LAST_WORDS_S = 2
-WHY_LETTERS = 160
 ANSWERS_AT_MOST = 32  # to commands, while there is no connection; the centre asks again
 
 Hear = Callable[[Down, bytes, bool], None]
 """Kind, payload, and whether the broker had kept it; not to wait."""
-
-
-@dataclass(slots=True)
-class _Session:
-    """What is true of one connection only."""
-
-    name: str
-    client: mqtt.Client
-    subscribed: bool = False
-    refused: bool = False
-    sent: int = 0
-    """The place in the spool of the newest record handed to the broker."""
-    in_flight: int = 0
-    progress_at: float = 0.0
-    backlog_at: float = 0.0
-    """Not before then, so that the backlog leaves room for what is new."""
-    heard_at: float = 0.0
-    """Of what the broker owes us, the last came then; or then we began to wait."""
-    shown: ShowState | None = None
-    shown_at: float = 0.0
-    alive_at: float = 0.0
-    """Then the centre was told something that was new."""
-    trouble: str = ""
-    """What the network's library said of it last, or why it was given up."""
-
-    @property
-    def waits(self) -> bool:
-        """For the broker to say something."""
-        return self.in_flight > 0 or not self.subscribed
 
 
 class Courier:
@@ -181,7 +148,7 @@ class Courier:
                 session = self._connect()
                 self._serve(session)
                 if not (session.subscribed or self._moved or self._stopping):
-                    raise _refusal(session)
+                    raise refusal(session)
                 pause_s, told = BACKOFF_S[0], ""
             except (NoIdentity, OSError, ValueError, struct.error, MQTTException, sqlite3.Error) as why:
                 self._tell_why(why)
@@ -194,7 +161,7 @@ class Courier:
             while not (self._stopping or self._moved) and (left_s := until - time.monotonic()) > 0:
                 self._wait(left_s)
 
-    def _connect(self) -> _Session:
+    def _connect(self) -> Session:
         self._sessions += 1
         trusted = trust.of_device(self._state_dir) if self._state_dir else None
         name = identity.session_name(self._state_dir) if self._state_dir else ""
@@ -203,7 +170,7 @@ class Courier:
         if trusted is not None:
             client.tls_set_context(trusted)
         client.max_inflight_messages_set(IN_FLIGHT)
-        session = _Session(f"{self._clock().boot}-{self._sessions}", client)
+        session = Session(f"{self._clock().boot}-{self._sessions}", client)
         client.on_connect = lambda *arguments: self._on_connect(session, arguments[3])
         client.on_subscribe = lambda *arguments: self._on_subscribe(session, arguments[3])
         client.on_message = lambda _client, _data, message: self._on_message(session, message)
@@ -217,7 +184,7 @@ class Courier:
             self._tell(Noticed("CLOCK_FORGIVEN", {"why": trusted.forgiven}))
         return session
 
-    def _serve(self, session: _Session) -> None:
+    def _serve(self, session: Session) -> None:
         """Until the connection ends, or traffic moves, or the agent stops."""
         client = session.client
         while not (self._moved or self._stopping or session.refused):
@@ -228,7 +195,7 @@ class Courier:
                 session.trouble = f"it has answered nothing for {ANSWER_S:g} s"
                 break
             pause_s = min(max(session.backlog_at - time.monotonic(), 0.0) or 1.0, 1.0)
-            readable = _decrypted(connection) or self._wait(
+            readable = decrypted(connection) or self._wait(
                 pause_s, connection.fileno(), "writing" if client.want_write() else ""
             )
             if readable and client.loop_read() != mqtt.MQTT_ERR_SUCCESS:
@@ -236,7 +203,7 @@ class Courier:
             if client.want_write():
                 client.loop_write()
             if session.subscribed:
-                with _together(connection):
+                with together(connection):
                     self._publish(session)
         if self._stopping and session.subscribed:
             self._say_goodbye(session)
@@ -247,7 +214,7 @@ class Courier:
             why = "traffic moved" if self._moved else session.trouble
             log.info("broker connection ended%s", f", {why}" if why else "")
 
-    def _publish(self, session: _Session) -> None:
+    def _publish(self, session: Session) -> None:
         if (
             session.shown is None
             or is_news(session.shown, self._state)
@@ -281,18 +248,18 @@ class Courier:
             if kind is Up.LOG:
                 session.backlog_at = now + len(payload) / BACKLOG_BYTES_PER_S[Phase(self._state.phase)]
 
-    def _show(self, session: _Session) -> None:
+    def _show(self, session: Session) -> None:
         session.shown, session.shown_at = self._state, time.monotonic()
         session.alive_at = session.shown_at
         self._send(session, Up.STATE, pack(encode(self._birth(session))), retain=True)
 
-    def _send(self, session: _Session, kind: Up, payload: bytes, retain: bool = False) -> None:
+    def _send(self, session: Session, kind: Up, payload: bytes, retain: bool = False) -> None:
         if session.in_flight == 0:
             session.heard_at = time.monotonic()
         session.in_flight += 1
         session.client.publish(self._topic(kind), payload, qos=1, retain=retain)
 
-    def _on_connect(self, session: _Session, reason: ReasonCode) -> None:
+    def _on_connect(self, session: Session, reason: ReasonCode) -> None:
         if reason.is_failure:
             log.warning("broker refused the connection: %s", reason)
             session.refused = True
@@ -300,7 +267,7 @@ class Courier:
             return
         session.client.subscribe([(self._topic(kind), 0) for kind in Down])
 
-    def _on_subscribe(self, session: _Session, reasons: list[ReasonCode]) -> None:
+    def _on_subscribe(self, session: Session, reasons: list[ReasonCode]) -> None:
         if any(reason.is_failure for reason in reasons):
             log.error("broker refuses us one of %s", ", ".join(self._topic(each) for each in Down))
             session.refused = True
@@ -309,22 +276,22 @@ class Courier:
         session.subscribed = self.connected = True
         self._told = None
 
-    def _on_log(self, session: _Session, level: int, text: str) -> None:
+    def _on_log(self, session: Session, level: int, text: str) -> None:
         if level == mqtt.MQTT_LOG_ERR:
             session.trouble = text
 
     def _tell_why(self, why: Exception) -> None:
         """What a person has to do something about; once, until it is another or over."""
-        told = _told(why) if self._state_dir else None
-        if told is not None and told.code != self._told:
-            self._told = told.code
-            self._tell(told)
+        notice = to_be_told(why) if self._state_dir else None
+        if notice is not None and notice.code != self._told:
+            self._told = notice.code
+            self._tell(notice)
 
-    def _on_publish(self, session: _Session) -> None:
+    def _on_publish(self, session: Session) -> None:
         session.in_flight -= 1
         session.heard_at = time.monotonic()
 
-    def _on_message(self, session: _Session, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, session: Session, message: mqtt.MQTTMessage) -> None:
         for kind in (Down.COMMAND, Down.CONFIG):
             if message.topic == self._topic(kind) and self._hear is not None:
                 self._hear(kind, bytes(message.payload), message.retain)
@@ -338,12 +305,12 @@ class Courier:
             session.progress_at = time.monotonic()
             self.confirmed = True
 
-    def _is_waiting(self, session: _Session) -> bool:
+    def _is_waiting(self, session: Session) -> bool:
         """For the centre's word on something that was sent."""
         oldest = self._spool.oldest()
         return oldest is not None and oldest <= session.sent
 
-    def _birth(self, session: _Session) -> State:
+    def _birth(self, session: Session) -> State:
         return State(
             self._station,
             session.name,
@@ -354,10 +321,10 @@ class Courier:
             uplinks=self._state.uplinks,
         )
 
-    def _goodbye(self, session: _Session) -> State:
+    def _goodbye(self, session: Session) -> State:
         return State(self._station, session.name, False, self._version, self._clock())
 
-    def _say_goodbye(self, session: _Session) -> None:
+    def _say_goodbye(self, session: Session) -> None:
         self._publish(session)
         self._send(session, Up.STATE, pack(encode(self._goodbye(session))), retain=True)
         until = time.monotonic() + LAST_WORDS_S
@@ -375,43 +342,6 @@ class Courier:
         if self._wake_read in readable:
             os.read(self._wake_read, 4096)
         return connection in readable
-
-
-class _Refused(ConnectionError):
-    """The broker took the connection, and would not have us."""
-
-
-def _refusal(session: _Session) -> ConnectionError:
-    if session.refused or "alert" in session.trouble.lower():
-        return _Refused(session.trouble or "it says no")
-    return ConnectionError("the connection ended before it was of use")
-
-
-def _told(why: Exception) -> Noticed | None:
-    words: Evidence = {"why": str(why)[:WHY_LETTERS]}
-    if isinstance(why, NoIdentity):
-        return Noticed("NOT_ENROLLED", words)
-    if isinstance(why, _Refused):
-        return Noticed("CERTIFICATE_REFUSED", words)
-    is_strange = isinstance(why, ssl.SSLCertVerificationError | Misdated)
-    return Noticed("CENTRE_UNTRUSTED", words) if is_strange else None
-
-
-def _decrypted(connection: object) -> bool:
-    """What TLS has read and decrypted already makes no socket readable."""
-    return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
-
-
-@contextlib.contextmanager
-def _together(connection: socket.socket) -> Iterator[None]:
-    """What is written within leaves in one packet if it fits, and what comes back may be acknowledged in one."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
 
 
 def _fitting(load: Load) -> list[Line | Gap]:
