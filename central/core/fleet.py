@@ -113,10 +113,14 @@ def take_in(view: StationView, delivered: Delivered, now_s: float) -> StationVie
 
 
 def _bring_up_to_date(view: StationView, record: Record, now_s: float) -> StationView:
-    """A record that was written just now, after the newest state, is a sign of life, and may have newer figures."""
+    """A record written after the newest state is a sign of life; one that comes at once may have newer figures.
+
+    One that is late is no sign that the station is silent: the broker kept it, or the clocks have drifted apart.
+    """
     known, stamp = view.state, record.stamp
     if known is None or not view.online or stamp.boot != known.stamp.boot or stamp.uptime_s <= known.stamp.uptime_s:
         return view
+    view = replace(view, silent_at_s=now_s + SILENT_AFTER_S)
     happened_s = dating.happened_s(view.boots, stamp)
     if happened_s is None or now_s - happened_s > dating.ANOTHER_CLOCK_S:
         return view
@@ -124,7 +128,7 @@ def _bring_up_to_date(view: StationView, record: Record, now_s: float) -> Statio
     told = {each.name: each for each in record.body.uplinks} if isinstance(record.body, Summary) else {}
     uplinks = tuple(_newer(uplink, told.get(uplink.name), passed_s) for uplink in known.uplinks)
     state = structs.replace(known, stamp=stamp, uplinks=uplinks)
-    return replace(view, state=state, heard_s=now_s, silent_at_s=now_s + SILENT_AFTER_S)
+    return replace(view, state=state, heard_s=now_s)
 
 
 def _newer(uplink: UplinkState, told: UplinkSummary | None, passed_s: float) -> UplinkState:

@@ -175,10 +175,10 @@ def test_what_an_earlier_run_wrote_is_no_sign_of_life() -> None:
     assert told(view, minute(199, boot="boot-0"), 1001).heard_s == 1000
 
 
-def test_what_comes_late_makes_no_state_newer() -> None:
-    view = hear(NEW, state(uptime_s=60), 1000)
-    after = told(view, minute(120), 1060 + dating.ANOTHER_CLOCK_S + 1)
-    assert (after.state, after.heard_s) == (view.state, 1000)
+def test_what_comes_late_makes_no_state_newer_and_yet_is_a_sign_of_life() -> None:
+    view, now_s = hear(NEW, state(uptime_s=60), 1000), 1060 + dating.ANOTHER_CLOCK_S + 1
+    after = told(view, minute(120), now_s)
+    assert (after.state, after.heard_s, after.silent_at_s) == (view.state, 1000, now_s + SILENT_AFTER_S)
 
 
 def test_no_record_brings_back_a_station_whose_will_was_heard() -> None:
