@@ -5,7 +5,6 @@ It listens with the centre's certificate and speaks with each station's own: the
 
 from __future__ import annotations
 
-import contextlib
 import random
 import ssl
 import threading
@@ -22,6 +21,8 @@ from wire.topics import from_every_station, parse
 
 REMEMBERED = 2000
 AT_ONCE = (20, 200)
+PATIENCE_S, RETRY_S = 30.0, 0.3
+TAKEN_S = 1.0
 
 
 class Gossip:
@@ -57,17 +58,27 @@ class Gossip:
         return len(again)
 
     def _say(self, station: str, messages: list[tuple[str, bytes, int]]) -> None:
+        """Until the broker has taken them; it is away often."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not self._is_said(station, messages) and time.monotonic() < deadline:
+            time.sleep(RETRY_S)
+
+    def _is_said(self, station: str, messages: list[tuple[str, bytes, int]]) -> bool:
         client = _client(f"gossip-{station}", *self._papers[station])
-        with contextlib.suppress(OSError, ValueError, RuntimeError):
+        try:
             client.connect(CENTRE, MQTT_PORT, 5)
             client.loop_start()
-            for topic, payload, qos in messages:
-                said = client.publish(topic, payload, qos=qos)
-            said.wait_for_publish(5)
-            with self._lock:
-                self.repeated += len(messages) if said.is_published() else 0
-        client.disconnect()
-        client.loop_stop()
+            taken = [client.publish(topic, payload, qos=qos) for topic, payload, qos in messages]
+            for each in taken:
+                each.wait_for_publish(TAKEN_S)
+        except (OSError, ValueError, RuntimeError):
+            return False
+        finally:
+            client.disconnect()
+            client.loop_stop()
+        with self._lock:
+            self.repeated += sum(each.is_published() for each in taken)
+        return True
 
     def _again_if_refused(self, client: mqtt.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
         """A broker that has just started refuses at first."""
