@@ -31,7 +31,7 @@ STATIONS = 5
 DRAIN_S = 100.0
 STORE_S = 15.0
 AGENT_MIB, CENTRE_MIB = 40.0, 250.0
-BY_DAMAGE = tuple(SAYS[kind][1] for kind in (Kind.MISSING, Kind.FORGOTTEN))
+BY_DAMAGE = tuple(SAYS[kind][1] for kind in (Kind.MISSING, Kind.FORGOTTEN, Kind.DROPPED))
 SHOWN = 10  # of each kind of broken promise, on the terminal
 
 
@@ -108,7 +108,7 @@ def _stop(places: Places, gossip: Gossip) -> list[str]:
 
 
 def _doubts(places: Places, post: Post) -> list[str]:
-    """What a damaged card took with it is missing in the evidence, or unknown to the next run, and named there."""
+    """What a damaged card took with it is missing in the evidence, spoilt, or unknown to the next run, and named there."""
     found = places.centre.doubts(post.name)
     return [line for line in found if not (post.is_damaged and line.endswith(BY_DAMAGE))]
 
