@@ -108,7 +108,7 @@ def _stop(places: Places, gossip: Gossip) -> list[str]:
 
 
 def _doubts(places: Places, post: Post) -> list[str]:
-    """What a damaged card took with it is missing in the evidence, spoilt, or unknown to the next run, and named there."""
+    """What a damaged card took with it is named in the evidence: missing, spoilt, or unknown to the next run."""
     found = places.centre.doubts(post.name)
     return [line for line in found if not (post.is_damaged and line.endswith(BY_DAMAGE))]
 
