@@ -65,17 +65,19 @@ def handed_over(done: HandedOver) -> Fact:
 
 
 def is_news(shown: ShowState, state: ShowState) -> bool:
-    """Whether somebody who was shown the former should see the latter now; each minute's summary tells what drifts."""
-    if shown.active != state.active or len(shown.uplinks) != len(state.uplinks):
-        return True
-    return any(_differs(before, after) for before, after in zip(shown.uplinks, state.uplinks, strict=True))
+    """Whether somebody who was shown the former should see the latter at once."""
+    return shown.active != state.active or [*map(_lasting, shown.uplinks)] != [*map(_lasting, state.uplinks)]
 
 
-def _differs(before: UplinkState, after: UplinkState) -> bool:
+def has_drifted(shown: ShowState, state: ShowState) -> bool:
+    """Whether figures, of the same uplinks, are others than those that people still see, though that can wait."""
+    return any(_is_elsewhere(before, after) for before, after in zip(shown.uplinks, state.uplinks, strict=False))
+
+
+def _is_elsewhere(before: UplinkState, after: UplinkState) -> bool:
     photos_s = [each.forecast.photos_s if each.forecast else None for each in (before, after)]
     return (
-        _lasting(before) != _lasting(after)
-        or _is_another(before.rtt_ms, after.rtt_ms, ANOTHER_RTT)
+        _is_another(before.rtt_ms, after.rtt_ms, ANOTHER_RTT)
         or _is_another(photos_s[0], photos_s[1], ANOTHER_FORECAST)
         or (before.loss is None) != (after.loss is None)
         or abs((before.loss or 0.0) - (after.loss or 0.0)) >= ANOTHER_LOSS

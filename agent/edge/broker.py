@@ -26,7 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.core.decide import Phase
 from agent.core.events import Event, Noticed, ShowState
-from agent.core.report import Line, is_news
+from agent.core.report import Line, has_drifted, is_news
 from agent.core.station import Station
 from agent.edge import identity, trust
 from agent.edge.identity import NoIdentity
@@ -64,7 +64,7 @@ BACKLOG_BYTES_PER_S = {Phase.NORMAL: 16_000, Phase.COUNT: 1250, Phase.UPLOAD: 12
 """What is old can wait: a day offline takes ten seconds, or two minutes while the line is needed for results."""
 ENVELOPE_BYTES = 256  # of a delivery, around its records
 GAP_BYTES = 160
-STATE_EVERY_S = 300  # with the records of that minute; one that differs is shown at once
+STATE_EVERY_S = 300  # with a minute's records, or where figures have drifted; what is news is shown at once
 ALIVE_EVERY_S = 63  # when a minute's records do not say that we live, a state does; nothing else is a ping
 RESEND_S = 30  # the broker took them, the centre did not say so: send again, it knows doubles
 LAST_WORDS_S = 2
@@ -238,7 +238,7 @@ class Courier:
             session.sent = load.place(lines[-1].seq)
             between = [each for each in found if isinstance(each, Gap)]
             records = tuple(msgspec.Raw(line.data) for line in lines)
-            if now > session.shown_at + STATE_EVERY_S:
+            if now > session.shown_at + STATE_EVERY_S or has_drifted(session.shown or self._state, self._state):
                 self._show(session)
             if self._spool.after(session.sent, 1) is None:
                 session.alive_at = now

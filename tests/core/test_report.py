@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from agent.core.events import ShowState
-from agent.core.report import is_news
+from agent.core.report import has_drifted, is_news
 from wire.messages import Active, Forecast, Health, Public, Signal, UplinkState
 
 FORECAST = Forecast(100.0, 0.5, 8.0, 60.0)
@@ -30,17 +30,22 @@ def later(**changes: Any) -> ShowState:
         {"forecast": Forecast(124.0, 0.9, 6.4, 120.0)},
     ],
 )
-def test_what_drifts_is_left_to_the_summary(changes: dict[str, Any]) -> None:
+def test_what_moves_a_little_is_left_to_the_summary(changes: dict[str, Any]) -> None:
     assert not is_news(SHOWN, later(**changes))
+    assert not has_drifted(SHOWN, later(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"health": Health.DEAD}, {"carries_traffic": False}, {"interface": "eth1"}, {"public": (Public("203.0.113.7"),)}],
+)
+def test_what_people_have_to_know_is_shown_at_once(changes: dict[str, Any]) -> None:
+    assert is_news(SHOWN, later(**changes))
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"health": Health.DEAD},
-        {"carries_traffic": False},
-        {"interface": "eth1"},
-        {"public": (Public("203.0.113.7"),)},
         {"rtt_ms": 24.1},
         {"rtt_ms": 10.6},
         {"rtt_ms": None},
@@ -50,8 +55,9 @@ def test_what_drifts_is_left_to_the_summary(changes: dict[str, Any]) -> None:
         {"forecast": None},
     ],
 )
-def test_what_people_would_see_otherwise_is_shown(changes: dict[str, Any]) -> None:
-    assert is_news(SHOWN, later(**changes))
+def test_figures_that_have_drifted_are_shown_with_the_records_of_their_minute(changes: dict[str, Any]) -> None:
+    assert has_drifted(SHOWN, later(**changes))
+    assert not is_news(SHOWN, later(**changes))
 
 
 def test_another_way_for_traffic_or_another_uplink_is_shown() -> None:

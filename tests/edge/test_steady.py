@@ -39,6 +39,22 @@ def test_a_state_that_says_nothing_new_waits_for_its_turn_and_goes_with_the_reco
     assert listener.states[-1].uplinks == DRIFTED.uplinks
 
 
+def test_figures_that_have_drifted_go_with_the_next_records(
+    broker: Broker, listen: Listen, spool: Spool, courier_to: Start
+) -> None:
+    listener = listen(broker)
+    courier = courier_to(broker.port)
+    wait_until(lambda: len(listener.states) == 1)
+    courier.show(ShowState(Active("fibre"), (structs.replace(FIBRE, loss=0.2),)))
+    fill(spool, 1)
+    courier.poke()
+    wait_until(lambda: listener.seqs == [1])
+    fill(spool, 1)
+    courier.poke()
+    wait_until(lambda: listener.seqs == [1, 2])
+    assert [topic.rsplit("/", 1)[1] for topic, _, _ in listener.heard] == ["state", "state", "fact", "fact"]
+
+
 def test_with_nothing_to_report_a_state_is_the_sign_of_life_and_no_ping_is_needed(
     broker: Broker, listen: Listen, courier_to: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
