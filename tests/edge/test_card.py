@@ -87,6 +87,17 @@ def test_memory_begins_as_a_copy_and_the_key_stays_on_the_card(used: Path, runti
 
 
 @pytest.mark.usefixtures("runtime")
+def test_a_card_with_so_little_room_that_a_spool_would_soon_fail_counts_as_full(used: Path) -> None:
+    fill(used)
+    with (used / "photos").open("r+b") as photos:
+        photos.truncate((used / "photos").stat().st_size - card.ROOM_BYTES // 2)
+    assert card.settle(used).why == "No space left on device"
+    with (used / "photos").open("r+b") as photos:
+        photos.truncate(0)
+    assert card.settle(used).is_back
+
+
+@pytest.mark.usefixtures("runtime")
 def test_what_was_committed_and_not_yet_moved_into_the_database_is_copied_too(used: Path) -> None:
     spool = begun(used / SPOOL)
     spool.put(Fact("NO_UPLINK"), STAMP)
