@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import yaml
 
-from agent.edge import control
+from agent.edge import control, owner
 from agent.edge.card import SPOOL
 from bench.chaos import oracle
 from bench.chaos.oracle import Ledger
@@ -215,7 +215,7 @@ class Post(Program):
 
     def damage(self, draw: random.Random) -> str:
         """Of the killed agent's spool: cut off, or written over, at a random byte; what was done."""
-        if self.where != self.card:
+        if self.spool.parent != self.card:
             return "nothing to damage: it is in memory"
         self.is_damaged = True
         files = [file for file in self.card.glob("spool.sqlite3*") if file.suffix in (".sqlite3", ".sqlite3-wal")]
@@ -236,18 +236,17 @@ class Post(Program):
 
     def unsent(self) -> int | None:
         try:
-            return int(control.ask(self.where, {"do": "status"})["centre"]["unsent"])
+            return int(control.ask(self._holding(owner.FILE), {"do": "status"})["centre"]["unsent"])
         except (control.NotRunning, OSError, KeyError, ValueError):
             return None
 
     @property
     def spool(self) -> Path:
-        return self.where / SPOOL
+        return self._holding(SPOOL) / SPOOL
 
-    @property
-    def where(self) -> Path:
-        """Its state is: on the card, or in memory since a start at which the card took nothing."""
-        return next(self.runtime.glob("memory-????????"), self.card)
+    def _holding(self, name: str) -> Path:
+        """Where this part of its state is: on the card, or in memory since the card took nothing."""
+        return next((file.parent for file in self.runtime.glob(f"memory-????????/{name}")), self.card)
 
     def _read(self, told: IO[bytes]) -> None:
         try:
