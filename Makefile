@@ -78,6 +78,9 @@ bench-chaos: setup ## let 300 random faults loose on five stations and a centre,
 bench-report: setup ## measure what reporting costs on the wire and on the card; writes docs/reporting.md
 	@$(PY) -m lab enter -- $(PY) -m bench.report
 
+bench-enrol: setup ## enrol 701 stations at once, kill the broker under them, revoke one; writes docs/enrolment.md
+	@$(PY) -m bench.enrol
+
 fuzz: $(VENV)/.fuzz ## give every reader of outside bytes made-up ones; SECONDS=30 each
 	@$(PY) -m fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
@@ -88,4 +91,4 @@ $(VENV)/.fuzz: $(VENV)/.ready
 clean: ## remove the virtual environment and what builds leave behind
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
 
-.PHONY: help setup demo neighbours fuzz test lint types check docs bench-lab bench-failover bench-handover bench-repair bench-detect bench-cost bench-measure bench-chaos bench-report clean
+.PHONY: help setup demo neighbours fuzz test lint types check docs bench-lab bench-failover bench-handover bench-repair bench-detect bench-cost bench-measure bench-chaos bench-report bench-enrol clean

@@ -76,8 +76,8 @@ class Why(Enum):
         "This station is held because its card was used twice. A supervisor at the centre must release it",
     )
     TOO_MANY = (
-        "Terlalu banyak percobaan. Tunggu sepuluh menit.",
-        "Too many attempts. Wait ten minutes",
+        "Terlalu banyak kode salah dari alamat ini. Tunggu satu menit.",
+        "Too many wrong codes from this address. Wait a minute",
     )
     BAD_REQUEST = (
         "Permintaan sertifikat ini tidak dapat dibaca.",

@@ -7,11 +7,15 @@ from ipaddress import ip_address
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    wrong_of_one: float = 10
-    """At once; one more each `one_again_s`. A carrier's NAT may hide several stations behind an address."""
-    one_again_s: float = 60
-    wrong_of_all: float = 200
-    all_again_s: float = 1
+    """A code has a hundred bits: ten guesses a second for the thirty days that a card is good hit one of 701 with a
+    chance of 1 in 7e19. So the limits only keep the desk free for who has a card."""
+
+    wrong_of_one: float = 200
+    """At once; one more each `one_again_s`. On one morning a carrier's NAT may hide a whole regency behind one address:
+    if one in four of 701 mistypes, nobody waits."""
+    one_again_s: float = 1
+    wrong_of_all: float = 1000
+    all_again_s: float = 0.1
     addresses: int = 4096
     """Then the address that tried longest ago is forgotten; the limit of all still holds."""
 

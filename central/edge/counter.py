@@ -19,7 +19,7 @@ HEAD_BYTES, LINES_AT_MOST = 4096, 40
 WHOLE_S, HANDSHAKE_S = 15.0, 8.0  # over a satellite a question takes four seconds
 REFUSED_AFTER_S = 0.5  # from the question on, whatever the reason: the time that it takes tells nothing
 ADMITTED_AFTER_S = 1.0  # by then the broker knows the new certificate too
-CONNECTIONS_AT_MOST, OF_ONE_HOST = 128, 16
+CONNECTIONS_AT_MOST, OF_ONE_HOST = 256, 128  # a carrier's NAT hides many stations behind one address
 PHRASES = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests"}
 STATUS = {Why.TOO_MANY: 429, Why.BAD_REQUEST: 400}
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from central.core.tries import Limits
 from tests.central.centre import eventually
 from tests.central.secured import SecuredCentre
 from wire.enrolment import LARGEST_BYTES, Application, encode
@@ -60,13 +62,15 @@ def request_of_somebody() -> str:
     return signed.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def test_who_guesses_is_stopped_and_who_has_a_card_on_the_same_address_waits(centre: SecuredCentre) -> None:
-    answers = [said(centre, guess(n)) for n in range(11)]
-    assert all(b" 403 " in answer and b"does not know this code" in answer for answer in answers[:10])
-    assert b" 429 " in answers[10]
-    [link] = centre.cards("6408042001501")
-    refused = centre.devices("6408042001501").command("enrol", str(link))
-    assert "Too many attempts" in refused.stderr
+def test_who_guesses_is_stopped_for_a_while_and_a_whole_regencys_typing_errors_are_not(centre: SecuredCentre) -> None:
+    most = int(Limits().wrong_of_one)
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda n: said(centre, guess(n)), range(most + 100)))
+    known = [answer for answer in answers if b" 403 " in answer and b"does not know this code" in answer]
+    stopped = [answer for answer in answers if b" 429 " in answer and b"Too many wrong codes" in answer]
+    assert len(known) >= most > 701 / 4
+    assert stopped
+    assert len(known) + len(stopped) == len(answers)
 
 
 def test_a_refusal_takes_the_same_time_whatever_its_reason(centre: SecuredCentre) -> None:
