@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 
 HEADING = ["prefix", "asn", "operator"]
 LARGEST_ASN = 2**32 - 1
@@ -85,3 +85,14 @@ def _asn(word: str) -> int | None:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 10 and 0 < int(digits) <= LARGEST_ASN):
         raise ValueError(f"{word[:20]!r} is no AS number")
     return int(digits)
+
+
+def source_of(address: str) -> object:
+    """On whose account a question counts: whoever has an IPv6 address has a network of 64 bits full of them."""
+    if ":" not in address:
+        return address
+    try:
+        read = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return int(read) >> 64 if read.ipv4_mapped is None else str(read.ipv4_mapped)

@@ -9,9 +9,9 @@ limits are far above what stations send.
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
 from typing import Generic, Protocol, TypeVar
 
+from central.core.networks import source_of
 from wire.stamp import Accuracy, KeyOf, Refused, Reply, Request, read_request, reply_bytes, timestamp
 
 LARGEST_BYTES = 1472  # what one frame of Ethernet holds; fragments are for attackers
@@ -82,7 +82,7 @@ class Reflection:
     def _may(self, host: str, now: float) -> bool:
         """Asked only when the seal is good, so that nobody uses up what belongs to a station."""
         limits = self._limits
-        source = self._sources.of(_source(host), now)
+        source = self._sources.of(source_of(host), now)
         return source.gives(limits.source_per_s, limits.source_burst, now) and self._total.gives(
             limits.total_per_s, limits.total_burst, now
         )
@@ -157,10 +157,3 @@ class _Bucket:
             return False
         self.tokens -= 1
         return True
-
-
-def _source(host: str) -> object:
-    """Whoever has an IPv6 address has a network of 64 bits full of them."""
-    if ":" not in host or host.startswith("::ffff:"):
-        return host
-    return int(IPv6Address(host)) >> 64

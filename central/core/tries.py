@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+
+from central.core.networks import source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,13 @@ class Tries:
 
     def may(self, address: str, now: float) -> bool:
         limits = self.limits
-        known = self._each.get(_source(address))
+        known = self._each.get(source_of(address))
         own = known.at(now, limits.wrong_of_one, limits.one_again_s) if known else limits.wrong_of_one
         everybody = self._all.at(now, limits.wrong_of_all, limits.all_again_s) if self._all else limits.wrong_of_all
         return own >= 1 and everybody >= 1
 
     def wrong(self, address: str, now: float) -> None:
-        limits, source = self.limits, _source(address)
+        limits, source = self.limits, source_of(address)
         if self._all is None:
             self._all = _Left(limits.wrong_of_all, now)
         known = self._each.get(source)
@@ -62,18 +63,7 @@ class Tries:
 
     def forgive(self, address: str) -> None:
         """Take back one `wrong`."""
-        known = self._each.get(_source(address))
+        known = self._each.get(source_of(address))
         for left in (known, self._all):
             if left is not None:
                 left.tries += 1
-
-
-def _source(address: str) -> object:
-    """Whoever has an IPv6 address has a network of 64 bits full of them."""
-    try:
-        read = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if read.version == 6 and read.ipv4_mapped is None:
-        return int(read) >> 64
-    return str(getattr(read, "ipv4_mapped", None) or read)
