@@ -1,15 +1,9 @@
 """What the board's clock says, and whether anybody has set it."""
 
-import ctypes
-import struct
 import time
 from pathlib import Path
 
-from wire.stamp import LARGEST_ERROR_S, Accuracy
-from wire.stamp import accuracy as accuracy_of
-
-TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
-TIMEX_BYTES = 256  # struct timex has 208; all zero asks without setting
+from wire.clock import clock_accuracy
 
 
 def boot_id() -> str:
@@ -19,15 +13,7 @@ def boot_id() -> str:
 
 def wall() -> tuple[float, bool]:
     """(seconds since 1970, synchronised)."""
-    return time.time(), accuracy().synchronised
-
-
-def accuracy() -> Accuracy:
-    """The kernel's own bound of its error; the largest where it may not be asked."""
-    asked = ctypes.create_string_buffer(TIMEX_BYTES)
-    state = ctypes.CDLL(None).adjtimex(asked)
-    _, _, _, largest_error_us = struct.unpack_from("@I3l", asked)
-    return accuracy_of(0 <= state < TIME_ERROR, largest_error_us / 1e6 if state >= 0 else LARGEST_ERROR_S)
+    return time.time(), clock_accuracy().synchronised
 
 
 class Calendar:

@@ -13,8 +13,8 @@ from ipaddress import ip_address
 from agent.core.events import KernelSeen, SendStamp, StampNotSent, StampReturned
 from agent.core.station import Family, Station, family_of
 from agent.core.twoway import Reflected
-from agent.edge import clock
 from agent.edge.stamps import Flight, Line, Message, errno_name, is_possible
+from wire.clock import clock_accuracy
 from wire.stamp import NS, Accuracy, Refused, Reply, Request, nanoseconds, read_reply, request_bytes, timestamp
 
 CLOCK_LOOKED_AT_EVERY_S = 1.0
@@ -46,7 +46,7 @@ class Asker:
             for uplink in station.uplinks
             for family in Family
         }
-        self._accuracy, self._looked_at = clock.accuracy(), time.monotonic()
+        self._accuracy, self._looked_at = clock_accuracy(), time.monotonic()
         self.refused = 0
         """Packets that came and were no answers to ours."""
 
@@ -85,7 +85,7 @@ class Asker:
 
     def _clock(self, now: float) -> Accuracy:
         if now >= self._looked_at + CLOCK_LOOKED_AT_EVERY_S:
-            self._accuracy, self._looked_at = clock.accuracy(), now
+            self._accuracy, self._looked_at = clock_accuracy(), now
         return self._accuracy
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 
 from central.core.reflect import LARGEST_BYTES, Asked, Limits, Reflection
-from central.edge.clock import clock_accuracy
+from wire.clock import clock_accuracy
 from wire.stamp import KeyOf
 
 SO_TIMESTAMPNS, SO_RXQ_OVFL = 35, 40
