@@ -99,9 +99,8 @@ def _cards(options: argparse.Namespace, settings: Settings) -> str:
             raise Refusal(f"{out} cannot be written: {why.strerror}") from None
 
     register.print_cards(election, places, ends_s, time.time(), keep)
-    return (
-        f"{len(places)} cards in {out}, valid until {until}; older cards of these stations that were not used are void"
-    )
+    count = "1 card" if len(places) == 1 else f"{len(places)} cards"
+    return f"{count} in {out}, valid until {until}; older cards of these stations that were not used are void"
 
 
 def _places(file: Path) -> list[Place]:
@@ -125,12 +124,9 @@ def _sign(options: argparse.Namespace, settings: Settings) -> str:
         raise Refusal("the answer needs to say where the broker is: set `names` in the configuration")
     try:
         code = read_code(options.code)
-        with options.file.open("rb") as asked:
-            application = decode(asked.read(enrolment.LARGEST_BYTES + 1), Application)
-    except OSError as why:
-        raise Refusal(f"{options.file} cannot be read: {why.strerror}") from None
     except BadMessage as why:
         raise Refusal(str(why)) from None
+    application = _request(options.file)
     made = offer(settings)
     clerk = Clerk(settings.data, _authority(settings), Offer(made.broker, made.renew_at, made.config_file))
     application = Application(code, application.request, application.station, application.device)
@@ -144,7 +140,17 @@ def _sign(options: argparse.Namespace, settings: Settings) -> str:
         raise Refusal(
             f"{out} cannot be written: {why.strerror}; the code is used, try again with another --out"
         ) from None
-    return f"{shown(answer.station)}: the answer is {out}; on the device: siaga-agent enrol --answer FILE"
+    return f"{shown(answer.station)}: the answer is {out}; on the device: siaga-agent enrol --answer …/{out.name}"
+
+
+def _request(file: Path) -> Application:
+    try:
+        with file.open("rb") as asked:
+            return decode(asked.read(enrolment.LARGEST_BYTES + 1), Application)
+    except OSError as why:
+        raise Refusal(f"{file} cannot be read: {why.strerror}") from None
+    except BadMessage:
+        raise Refusal(f"{file} is no request of a device: siaga-agent enrol --request FILE writes one") from None
 
 
 def _revoke(options: argparse.Namespace, _settings: Settings) -> str:

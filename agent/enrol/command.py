@@ -1,5 +1,6 @@
 """What `siaga-agent enrol` and `siaga-agent renew` do, and what they say."""
 
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -119,15 +120,24 @@ def _let_in(answer: Admission | Refusal, lang: str) -> Admission:
 
 
 def _write_request(file: Path, station: str, state_dir: Path) -> str:
+    """On the stick itself before we say so: it is pulled out at once."""
     asked = Application("", device.request(state_dir), station, device.board())
-    file.write_bytes(enrolment.encode(asked))
-    then = "at the centre: siaga-central sign FILE CODE; then here: siaga-agent enrol --answer FILE"
-    return f"{file} is the request; {then}"
+    with file.open("wb") as stick:
+        stick.write(enrolment.encode(asked))
+        stick.flush()
+        os.fsync(stick.fileno())
+    return (
+        f"{file} is the request; take it and the card to the centre: siaga-central sign {file.name} CODE, with the "
+        f"card's code\nthat writes {file.with_suffix('.answer').name}; bring it back: siaga-agent enrol --answer FILE"
+    )
 
 
 def _read_answer(file: Path) -> Admission:
-    with file.open("rb") as given:
-        return enrolment.decode(given.read(enrolment.LARGEST_BYTES + 1), Admission)
+    try:
+        with file.open("rb") as given:
+            return enrolment.decode(given.read(enrolment.LARGEST_BYTES + 1), Admission)
+    except BadMessage:
+        raise CannotEnrol(f"{file} is no answer of the centre: siaga-central sign REQUEST CODE writes one") from None
 
 
 def _leave_former(state_dir: Path, station: str) -> str:

@@ -121,10 +121,14 @@ def test_without_any_uplink_it_goes_by_files(centre: SecuredCentre) -> None:
     [link] = centre.cards(station)
     device, other = centre.devices(station), Device(centre.folder, station, "-other")
     asked, answer = centre.folder / "asked", centre.folder / "answer"
-    assert "siaga-central sign FILE CODE" in device.command("enrol", "--request", str(asked)).stdout
+    told = device.command("enrol", "--request", str(asked)).stdout
+    assert "siaga-central sign asked CODE, with the card's code" in told and "asked.answer" in told
+    assert "is no answer of the centre" in device.command("enrol", "--answer", str(asked)).stderr
     assert link.code not in asked.read_text()
     done = centre.command("sign", str(asked), grouped(link.code), "--out", str(answer))
     assert (done.returncode, done.stderr) == (0, "")
+    assert "siaga-agent enrol --answer …/answer" in done.stdout
+    assert "is no request of a device" in centre.command("sign", str(answer), link.code).stderr
     assert "certificate does not fit our key" in other.command("enrol", "--answer", str(answer)).stderr
     assert device.command("enrol", "--answer", str(answer)).returncode == 0
     other.command("enrol", "--request", str(asked))
