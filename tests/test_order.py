@@ -31,7 +31,7 @@ def shares(ordered: list[Any], workers: int) -> list[list[Any]]:
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4, 7])
 def test_each_worker_begins_with_long_ones_and_nothing_is_lost(workers: int) -> None:
-    stories, commanded = items(conftest.ONE_BY_ONE, 13), items(conftest.WHOLE[0], 5)
+    stories, commanded = items(conftest.ONE_BY_ONE[0], 13), items(conftest.WHOLE[0], 5)
     found = [*items("core/test_plan.py", 101), *commanded, *stories, *items("wire/test_topics.py", 40)]
     ordered = conftest.spread(found, workers)
     assert sorted(ordered, key=str) == sorted(found, key=str)
@@ -44,10 +44,10 @@ def test_each_worker_begins_with_long_ones_and_nothing_is_lost(workers: int) -> 
 
 
 def test_a_run_of_few_files_is_spread_too() -> None:
-    stories = items(conftest.ONE_BY_ONE, 3)
+    stories = items(conftest.ONE_BY_ONE[0], 3)
     assert sorted(conftest.spread(stories, 4), key=str) == sorted(stories, key=str)
 
 
 def test_the_files_that_are_named_are_there() -> None:
-    for file in (*conftest.WHOLE, conftest.ONE_BY_ONE):
+    for file in conftest.WHOLE + conftest.ONE_BY_ONE:
         assert (conftest.TESTS / file).is_file()

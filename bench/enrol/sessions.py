@@ -63,9 +63,9 @@ class Station:
         )
         try:
             writer.write(self._hello())
-            kind, _ = await asyncio.wait_for(_packet(reader), KEEPALIVE_S)
-            if kind != CONNACK:
-                raise ConnectionError(f"answered by {kind:#x}")
+            kind, body = await asyncio.wait_for(_packet(reader), KEEPALIVE_S)
+            if kind != CONNACK or body[1]:
+                raise ConnectionError("refused")
         except BaseException:
             writer.close()
             raise
@@ -73,7 +73,7 @@ class Station:
         self.connections += 1
         self.turn += 1
         writer.write(_framed(SUBSCRIBE, b"\x00\x01" + _text(self._topic(Down.STORED)) + b"\x00"))
-        self._say(Up.STATE, encode(state(self.number, session=f"turn-{self.turn}")), RETAINED)
+        self._say(Up.STATE, encode(state(self.number, 60.0 * self.turn, session=f"turn-{self.turn}")), RETAINED)
         self._say(Up.FACT, encode(delivery([fact(self.turn)], station=self.number)), 0)
         while True:
             try:
