@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,9 @@ def spread(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
 
 def _groups(items: Sequence[pytest.Item]) -> list[list[pytest.Item]]:
     """The longest first: whole files, then one by one."""
-    files = {file: list(group) for file, group in groupby(items, _file)}
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(_file(item), []).append(item)
     whole = [files[file] for file in WHOLE if file in files]
     return whole + [[item] for file in ONE_BY_ONE for item in files.get(file, [])]
 
