@@ -335,6 +335,15 @@ def test_a_signature_of_another_key_is_found(store: Any, tmp_path: Path, capsys:
     assert "records 1-6: proven up to 3" in said_plain
 
 
+def test_seals_of_a_device_that_another_authority_let_in_prove_nothing(
+    store: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = Device(next(numbers))
+    device.certificate = pem(certificate(device.station, device.key, "Siaga CA", Device().key))
+    ours, said, plain, said_plain = checked(exported(store, device.note(5).seal(), 1, 5), tmp_path, capsys)
+    assert (ours, plain) == (1, 1), said + said_plain
+
+
 def test_an_authority_of_the_forgers_own_is_not_ours(
     good: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
