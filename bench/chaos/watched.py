@@ -100,7 +100,7 @@ def plant(pipe: int, clock_file: Path) -> None:
     agent.core.failover.SUMMARY_EVERY_S = MINUTE_S  # type: ignore[assignment]
     broker: Any = agent.edge.broker
     broker.RESEND_S /= PATIENCE_SCALE
-    broker.KEEPALIVE_S = 3
+    broker.KEEPALIVE_S, broker.ALIVE_EVERY_S, broker.ANSWER_S = 3, 2, 4
     broker.BACKOFF_S = tuple(each / PATIENCE_SCALE for each in broker.BACKOFF_S)
     sealer: Any = agent.edge.sealer
     sealer.FIRST_S, sealer.EVERY_S = (each * MINUTE_S / 60 for each in (sealer.FIRST_S, sealer.EVERY_S))

@@ -12,6 +12,7 @@ from tests.central.centre import eventually
 from tests.central.secured import A, B, Device, SecuredCentre
 from tests.central.station import delivery, fact, state, will
 from wire.messages import encode
+from wire.packing import PACKED
 from wire.topics import Down, Up
 
 
@@ -52,6 +53,7 @@ def test_a_station_is_heard_and_hears_its_mark(
     assert caller.subscribe(topic(A, Down.STORED)) == 0
     caller.publish(topic(A, Up.FACT), encode(delivery([fact(1)], station=A)))
     eventually(lambda: caller.heard)
+    assert caller.heard[0][1].startswith(PACKED)
     assert centre.epochs(A)[0]["stored"] == 1
     assert caller.subscribe(f"siaga/1/6408/{A}/dn/#") == 0
 
