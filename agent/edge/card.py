@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from agent.edge import identity, owner
-from agent.edge.spool import move_aside
+from agent.edge.spool_file import move_aside
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from agent.core.given import Note, Version
 from agent.edge.memory import replace
-from agent.edge.spool import move_aside
+from agent.edge.spool_file import move_aside
 from wire.command import CONFIG_BYTES
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ import sqlite3
 
 from agent.edge import card
 from agent.edge.card import IN_MEMORY_BYTES, SPOOL, Place
-from agent.edge.spool import BYTES_AT_MOST, Dropped, Spool, open_database
+from agent.edge.spool import BYTES_AT_MOST, Dropped, Spool
+from agent.edge.spool_file import open_database
 from wire.messages import Fact, Seal, Stamp, Summary
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from agent.edge.memory import replace
-from agent.edge.spool import move_aside
+from agent.edge.spool_file import move_aside
 from wire.command import Result, Status, Why
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from agent.core.memory import VERSION, Memory
-from agent.edge.spool import move_aside
+from agent.edge.spool_file import move_aside
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from typing import Any
 import agent.core.failover
 import agent.edge.broker
 import agent.edge.sealer
-import agent.edge.spool
+import agent.edge.spool_file
 from agent.__main__ import main
 from agent.edge import clock
 
@@ -109,7 +109,7 @@ def plant(pipe: int, clock_file: Path) -> None:
     def connect(*arguments: Any, **named: Any) -> sqlite3.Connection:
         return sqlite3.connect(*arguments, **named, factory=kind)
 
-    agent.edge.spool.sqlite3 = SimpleNamespace(**vars(sqlite3) | {"connect": connect})  # type: ignore[assignment]
+    agent.edge.spool_file.sqlite3 = SimpleNamespace(**vars(sqlite3) | {"connect": connect})  # type: ignore[assignment]
     right = clock.wall
 
     def wall() -> tuple[float, bool]:
