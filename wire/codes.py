@@ -537,6 +537,9 @@ def as_markdown() -> str:
         "",
         "Generated from `wire/codes.py` by `make docs`; change it there. / Dibuat dari `wire/codes.py`.",
         "",
+        "What becomes of reports when agents, brokers, cards and the centre fail at random, and how that is tried: "
+        "[reporting.md](reporting.md#under-random-faults).",
+        "",
         "| kode / code | berat / severity | arti / meaning | tindakan / what to do |",
         "| --- | --- | --- | --- |",
     ]
