@@ -103,7 +103,7 @@ class UplinkState(msgspec.Struct, frozen=True):
     operator: str | None = None
     rtt_ms: float | None = None
     loss: float | None = None
-    """A fraction of the echoes that were really sent; None when none was."""
+    """A fraction of the echoes that were really sent lately, of an up uplink since it is; None when none was."""
     signal: Signal | None = None
     """None where no modem of this device is asked, or it does not answer."""
     forecast: Forecast | None = None

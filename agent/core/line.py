@@ -143,7 +143,7 @@ class Line:
             health=self.watch.health,
             since_s=round(now - self.watch.judge.since, 1),
             rtt_ms=sample.rtt_ms,
-            loss=sample.loss,
+            loss=self.watch.loss_while_so(now),
             carries_traffic=carries_traffic,
             signal=self.reception.known(now),
             public=tuple(self.sight.known.values()),

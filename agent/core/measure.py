@@ -190,9 +190,10 @@ class Echoes:
             found = self._history.trips[target] = Trip()
         return found
 
-    def sample(self, now: float) -> Sample:
+    def sample(self, now: float, sent_since: float = -inf) -> Sample:
         """Loss is the lower median over targets, so that one dead target is not read as a bad link."""
-        ended = [each for each in self._echoes if each.sent and (each.settled or each.rtt_s is not None)]
+        sent = [each for each in self._echoes if each.sent and each.sent_at >= sent_since]
+        ended = [each for each in sent if each.settled or each.rtt_s is not None]
         recent = [each for each in ended if each.sent_at >= now - REMEMBERED_S]
         window = recent if len(recent) >= WINDOW else ended[-WINDOW:]
         by_target: dict[str, list[Echo]] = {}

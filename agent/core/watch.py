@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from math import inf
 
 from agent.core.budget import Budget, caps
 from agent.core.events import TrafficCounted
@@ -325,6 +326,10 @@ class Watch:
 
     def sample(self, now: float) -> Sample:
         return self.echoes.sample(now)
+
+    def loss_while_so(self, now: float) -> float | None:
+        """What was lost before an uplink has proven good says nothing of how it is now; None while nothing does."""
+        return self.echoes.sample(now, self.judge.since if self.health is Health.UP else -inf).loss
 
     def summary(self) -> UplinkSummary:
         """The counts since the last one; begins the next."""

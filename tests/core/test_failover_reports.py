@@ -19,7 +19,7 @@ from agent.core.failover import REPEAT_S, Failover
 from agent.core.report import SUMMARY_EVERY_S
 from agent.core.station import Kind
 from tests.core.driven import TARGETS, Driven, settled, station
-from wire.messages import Fact, Summary
+from wire.messages import Fact, Health, Summary
 
 THREE = {"fibre": Kind.FIBRE, "lte": Kind.LTE, "geo": Kind.GEO}
 
@@ -53,6 +53,23 @@ def test_what_could_not_be_sent_is_reported_apart_and_is_no_loss() -> None:
     assert (lte.sent, lte.lost) == (0, 0)
     assert lte.not_sent > 0
     assert next(each.loss for each in driven.core.state(driven.now).uplinks if each.name == "lte") is None
+
+
+def test_what_was_lost_before_an_uplink_was_good_again_is_not_shown_as_its_loss() -> None:
+    driven = settled()
+    driven.cut.add("fibre")
+    driven.run(60)
+    assert _shown(driven, "fibre") == (Health.DEAD, 1.0)
+    driven.cut.clear()
+    while driven.health("fibre") is not Health.UP:
+        driven.run(1)
+    driven.run(5)
+    assert _shown(driven, "fibre") == (Health.UP, 0.0)
+    assert driven.core.lines["fibre"].watch.sample(driven.now).loss, "the window still knows"
+
+
+def _shown(driven: Driven, name: str) -> tuple[Health, float | None]:
+    return next((each.health, each.loss) for each in driven.core.state(driven.now).uplinks if each.name == name)
 
 
 def test_the_state_is_shown_each_minute_and_with_each_change() -> None:
