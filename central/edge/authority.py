@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -60,7 +59,7 @@ class Authority:
             self.certificate = x509.load_pem_x509_certificate(self.pem.encode())
         except OSError as why:
             raise AuthorityError(f"{why.filename or folder} cannot be used: {why.strerror}") from None
-        except (ValueError, UnsupportedAlgorithm) as why:
+        except Exception as why:  # cryptography tells bad certificates in a dozen ways
             raise AuthorityError(f"the authority in {folder} is damaged: {_line(why)}; restore a copy") from None
         if self.certificate.public_key() != self._key.public_key():
             raise AuthorityError(f"{self._file} does not belong to {self._key_file}; restore a copy of both")
@@ -154,7 +153,7 @@ def requested_key(request: str) -> ec.EllipticCurvePublicKey:
         asked = x509.load_pem_x509_csr(request.encode())
         key = asked.public_key()
         signed = asked.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
+    except Exception:  # cryptography tells bad requests in a dozen ways, and whoever comes chooses these bytes
         raise BadRequest("the request is no PKCS#10 in PEM") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise BadRequest("the request's key is not on the curve P-256")
@@ -181,7 +180,7 @@ def is_good(file: Path, authority: Authority, hosts: Sequence[str], until: float
         held = x509.load_pem_x509_certificate(file.read_bytes())
         held.verify_directly_issued_by(authority.certificate)
         names = held.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+    except Exception:  # none, or one that cannot be used: it is made anew
         return False
     begins_s, ends_s = held.not_valid_before_utc.timestamp(), held.not_valid_after_utc.timestamp()
     is_named = not hosts or list(names) == [_host(host) for host in hosts]

@@ -1,5 +1,6 @@
 """From a printed card to a certificate, by the programs' own commands: each card once, and nobody else."""
 
+import base64
 import contextlib
 import json
 import os
@@ -9,9 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from agent.enrol.device import request
+from central.edge.authority import BadRequest, requested_key
 from tests.central.secured import A, B, Device, SecuredCentre, codes_in
 from wire.enrolment import Link, grouped
 
@@ -237,3 +241,11 @@ def test_the_answer_is_for_who_asked(centre: SecuredCentre) -> None:
     told["station"] = B
     answer.write_text(json.dumps(told))
     assert f"the answer is for station {B}" in device.command("enrol", "--answer", str(answer)).stderr
+
+
+def test_a_request_of_a_version_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    """Found by the fuzzer: that is no ValueError."""
+    der = x509.load_pem_x509_csr(request(tmp_path).encode()).public_bytes(Encoding.DER)
+    odd = base64.encodebytes(der.replace(bytes.fromhex("020100"), bytes.fromhex("020104"), 1)).decode()
+    with pytest.raises(BadRequest, match="no PKCS#10"):
+        requested_key(f"-----BEGIN CERTIFICATE REQUEST-----\n{odd}-----END CERTIFICATE REQUEST-----\n")

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,6 +130,16 @@ def test_a_certificate_that_its_holder_has_signed_himself_is_none(tmp_path: Path
     signed = decode(golden("signed"), Signed)
     with pytest.raises(Unsure, match="not from this device's authority"):
         check(Signed(signed.body, signed.signature, other.pem), (GOLDEN / "authority.pem").read_text(), None)
+
+
+def test_a_certificate_of_a_version_that_there_is_not_is_none() -> None:
+    """Found by the fuzzer: that is no ValueError."""
+    signed = decode(golden("signed"), Signed)
+    der = x509.load_pem_x509_certificate(signed.certificate.encode()).public_bytes(Encoding.DER)
+    odd = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020117"), 1)
+    pem = f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(odd).decode()}-----END CERTIFICATE-----\n"
+    with pytest.raises(Unsure, match="not from this device's authority"):
+        check(Signed(signed.body, signed.signature, pem), (GOLDEN / "authority.pem").read_text(), None)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
