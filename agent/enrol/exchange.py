@@ -2,7 +2,10 @@
 
 import hashlib
 import http.client
+import logging
+import random
 import ssl
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,12 +14,20 @@ from wire import enrolment
 from wire.enrolment import Admission, Application, Link, Refusal, Renewal
 from wire.messages import BadMessage
 
+log = logging.getLogger(__name__)
+
 PATIENCE_S = 20.0
+BUSY_FOR_S = 60.0  # 701 devices that enrol in one second behind one address are through in half of it
+BUSY_PAUSE_S = (2.0, 6.0)
 DEFAULT_PORT = 443
 
 
 class Unreachable(Exception):
     """The centre cannot be asked now, or is not who it should be; the sentence says which."""
+
+
+class _CutOff(Exception):
+    """It took the connection and let it go without an answer: so does a desk that has its hands full."""
 
 
 def apply(link: Link, application: Application) -> Admission | Refusal:
@@ -56,6 +67,20 @@ def _ask(url: str, path: str, body: bytes, context: ssl.SSLContext) -> Admission
 
 
 def _talk(url: str, method: str, path: str, body: bytes, context: ssl.SSLContext) -> tuple[int, bytes]:
+    """What is asked may be asked again: the desk knows who has been let in by this card."""
+    until = time.monotonic() + BUSY_FOR_S
+    while True:
+        try:
+            return _talk_once(url, method, path, body, context)
+        except _CutOff as why:
+            pause_s = random.uniform(*BUSY_PAUSE_S)
+            if time.monotonic() + pause_s > until:
+                raise Unreachable(f"{url} cannot be asked: {why}") from None
+            log.warning("%s is busy (%s); asking again in %.0f s", url, why, pause_s)
+            time.sleep(pause_s)
+
+
+def _talk_once(url: str, method: str, path: str, body: bytes, context: ssl.SSLContext) -> tuple[int, bytes]:
     place = urlsplit(url)
     connection = http.client.HTTPSConnection(
         place.hostname or "", place.port or DEFAULT_PORT, timeout=PATIENCE_S, context=context
@@ -64,6 +89,8 @@ def _talk(url: str, method: str, path: str, body: bytes, context: ssl.SSLContext
         connection.request(method, path, body or None)
         answer = connection.getresponse()
         content = answer.read(enrolment.LARGEST_BYTES + 1)
+    except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError) as why:
+        raise _CutOff(_plain(why)) from None
     except (OSError, http.client.HTTPException, ValueError) as why:
         raise Unreachable(f"{url} cannot be asked: {_plain(why)}") from None
     finally:

@@ -4,20 +4,25 @@ import base64
 import contextlib
 import json
 import os
+import select
+import socket
 import stat
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from agent.enrol import exchange
 from agent.enrol.device import request
 from central.edge.authority import BadRequest, requested_key
 from tests.central.secured import A, B, Device, SecuredCentre, codes_in
-from wire.enrolment import Link, grouped
+from wire.enrolment import Admission, Application, Link, grouped
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +123,67 @@ def test_who_is_not_the_centre_of_the_card_is_told_nothing(centre: SecuredCentre
     assert refused.returncode == 5
     assert "is not the centre that this card is from" in refused.stderr
     centre.devices("6408042001208").enrol(link)
+
+
+class Doorkeeper:
+    """In front of the desk: lets so many connections go without an answer, then all others through to it."""
+
+    def __init__(self, port: int, turned_away: int) -> None:
+        self._port, self._left = port, turned_away
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.turned_away = 0
+        self._threads = [threading.Thread(target=self._receive)]
+        self._threads[0].start()
+
+    def end(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # which wakes who waits there
+        for thread in self._threads:
+            thread.join(10)
+        self._listener.close()
+
+    def _receive(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                guest = self._listener.accept()[0]
+                if self.turned_away < self._left:
+                    self.turned_away += 1
+                    guest.close()
+                    continue
+                self._threads.append(threading.Thread(target=self._pass_on, args=(guest,)))
+                self._threads[-1].start()
+
+    def _pass_on(self, guest: socket.socket) -> None:
+        """Question and answer in turns, as both speak."""
+        with guest, socket.create_connection(("127.0.0.1", self._port)) as desk, contextlib.suppress(OSError):
+            while True:
+                for one in select.select([guest, desk], [], [])[0]:
+                    if not (data := one.recv(65_536)):
+                        return
+                    (desk if one is guest else guest).sendall(data)
+
+
+@pytest.mark.parametrize(("turned_away", "busy_for_s"), [(3, 30.0), (10**6, 0.05)])
+def test_a_desk_that_has_its_hands_full_is_asked_again_for_a_while(
+    turned_away: int, busy_for_s: float, centre: SecuredCentre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "BUSY_PAUSE_S", (0.0, 0.02))
+    monkeypatch.setattr(exchange, "BUSY_FOR_S", busy_for_s)
+    station = "6408042001230" if turned_away == 3 else "6408042001231"
+    [link] = centre.cards(station)
+    place = urlsplit(link.url)
+    keeper = Doorkeeper(place.port or 443, turned_away)
+    by_keeper = Link(f"https://127.0.0.1:{keeper.port}", link.code, link.fingerprint)
+    asked = Application(link.code, request(tmp_path), station, "")
+    try:
+        if turned_away == 3:
+            assert isinstance(exchange.apply(by_keeper, asked), Admission)
+            assert keeper.turned_away == 3
+        else:
+            with pytest.raises(exchange.Unreachable, match="cannot be asked"):
+                exchange.apply(by_keeper, asked)
+    finally:
+        keeper.end()
 
 
 def test_without_any_uplink_it_goes_by_files(centre: SecuredCentre) -> None:
