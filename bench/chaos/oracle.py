@@ -25,7 +25,7 @@ class Line:
     epoch: str
     seq: int
     digest: str
-    """Of what it says, without its number: a record that is numbered anew is still the same."""
+    """Of what it says, without its number: the same under two numbers is double."""
     data: bytes
     """Byte for byte."""
 
